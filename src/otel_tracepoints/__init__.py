@@ -1,0 +1,1 @@
+"""Live tracepoints and logpoints for running Python services, out as OpenTelemetry."""
