@@ -1,0 +1,295 @@
+"""Settings: argument, then environment, then default. The only reader of ``os.environ``.
+
+Every variable is one row of `VARIABLES`: the field that it sets and how its text is read.
+``docs/configuration.md`` has the same table for people; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from otel_tracepoints.errors import ConfigError
+
+DEFAULT_EVENT_SINK_URL = "http://127.0.0.1:4317"
+DEFAULT_CONTROL_API_PORT = 5001
+ENGINES = ("auto", "native", "pytrace")
+PROTOCOLS = ("auto", "grpc", "http/protobuf", "http/json")
+START_STATES = ("awake", "sleeping")
+#: ``DEBUGIN_EVENT_SINK_URL`` for "use the application's own providers only".
+NO_SINK = "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that can be set about an agent; ``docs/configuration.md`` explains each field."""
+
+    control_api_enabled: bool = True
+    control_api_port: int = DEFAULT_CONTROL_API_PORT
+    control_api_host: str = "127.0.0.1"
+    control_api_bind_all: bool = False
+    control_api_token: Optional[str] = dataclasses.field(default=None, repr=False)
+    control_api_token_file: Optional[str] = None
+    event_sink_url: str = DEFAULT_EVENT_SINK_URL
+    event_sink_protocol: str = "auto"
+    event_sink_headers: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    event_sink_certificate: Optional[str] = None
+    engine: str = "auto"
+    start_state: str = "awake"
+    agent_tags: Tuple[str, ...] = ()
+    #: Milliseconds; 0 is no cap.
+    max_pause_ms: float = 5.0
+    monitoring_tool_id: Optional[int] = None
+    #: Percent of the process's CPU time; 100 is no limit.
+    max_overhead_percent: float = 2.0
+    redact_names: Tuple[str, ...] = ()
+    redact_exclude: Tuple[str, ...] = ()
+    redact_patterns: Tuple[str, ...] = ()
+    #: None is the built-in list.
+    deny_files: Optional[Tuple[str, ...]] = None
+    queue_size: int = 2048
+    #: Bytes of UTF-8.
+    max_attribute_bytes: int = 2000
+    broker_url: Optional[str] = None
+
+    @classmethod
+    def load(cls, environ: Optional[Mapping[str, str]] = None, **arguments: Any) -> Settings:
+        """Settings from arguments (None: not given), then the environment, then the defaults.
+
+        Raises:
+            ConfigError: naming the variable or argument and what is allowed.
+        """
+        settings, problems = cls.load_leniently(environ, **arguments)
+        if problems:
+            raise problems[0]
+        return settings
+
+    @classmethod
+    def load_leniently(
+        cls, environ: Optional[Mapping[str, str]] = None, **arguments: Any
+    ) -> Tuple[Settings, List[ConfigError]]:
+        """As `load`, but a bad value leaves the default in place and is returned as a problem."""
+        environ = os.environ if environ is None else environ
+        values: Dict[str, Any] = {}
+        problems: List[ConfigError] = []
+        for variable in VARIABLES:
+            text = environ.get(variable.name, "")
+            if variable.read is None or not text.strip():
+                continue
+            try:
+                values[variable.field] = variable.read(text)
+            except ValueError as error:
+                problems.append(_problem(variable.name, str(error)))
+        for field, value in arguments.items():
+            if value is None:
+                continue
+            try:
+                values[field] = _READERS[field](str(value)) if field in _READERS else value
+            except ValueError as error:
+                problems.append(_problem(field, str(error)))
+        broker = _broker(environ)
+        if broker:
+            values["broker_url"] = broker
+        return cls(**values), problems
+
+
+class Variable(NamedTuple):
+    """An environment variable: the field it sets, and the reader of its text.
+
+    ``read`` is None where the agent only has to know the name.
+    """
+
+    name: str
+    field: str
+    read: Optional[Callable[[str], Any]]
+
+
+def unknown_variables(environ: Optional[Mapping[str, str]] = None) -> List[str]:
+    """Names under ``DEBUGIN_`` that are set and mean nothing: most likely a slip of the pen."""
+    environ = os.environ if environ is None else environ
+    known = {variable.name for variable in VARIABLES}
+    return sorted(name for name in environ if name.startswith("DEBUGIN_") and name not in known)
+
+
+def opentelemetry_disabled(environ: Optional[Mapping[str, str]] = None) -> bool:
+    """Whether ``OTEL_SDK_DISABLED`` switches all of OpenTelemetry off in this process."""
+    environ = os.environ if environ is None else environ
+    return environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def service_name(environ: Optional[Mapping[str, str]] = None) -> Optional[str]:
+    """``service.name`` as the environment gives it, or None."""
+    environ = os.environ if environ is None else environ
+    if environ.get("OTEL_SERVICE_NAME"):
+        return environ["OTEL_SERVICE_NAME"]
+    for pair in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+        key, _, value = pair.partition("=")
+        if key.strip() == "service.name" and value.strip():
+            return value.strip()
+    return None
+
+
+def set_defaults(defaults: Mapping[str, str], environ: Optional[Any] = None) -> None:
+    """Set environment variables that the user left unset (the distro's way to configure the SDK)."""
+    target = os.environ if environ is None else environ
+    for name, value in defaults.items():
+        target.setdefault(name, value)
+
+
+def is_set(prefix: str, environ: Optional[Mapping[str, str]] = None) -> bool:
+    """Whether the user set any variable that begins with this."""
+    environ = os.environ if environ is None else environ
+    return any(name.startswith(prefix) and value for name, value in environ.items())
+
+
+def runtime_directory(environ: Optional[Mapping[str, str]] = None) -> Optional[str]:
+    """``XDG_RUNTIME_DIR``: the user's private directory for sockets and tokens, or None."""
+    environ = os.environ if environ is None else environ
+    return environ.get("XDG_RUNTIME_DIR") or None
+
+
+def metric_interval_seconds(environ: Optional[Mapping[str, str]] = None) -> float:
+    """``OTEL_METRIC_EXPORT_INTERVAL`` (milliseconds, 60 000 by default), in seconds."""
+    environ = os.environ if environ is None else environ
+    try:
+        return max(0.1, float(environ.get("OTEL_METRIC_EXPORT_INTERVAL", "60000")) / 1000)
+    except ValueError:
+        return 60.0
+
+
+def _problem(name: str, allowed: str) -> ConfigError:
+    return ConfigError(f"{name}: {allowed}", {"variable": name, "allowed": allowed})
+
+
+def _flag(text: str) -> bool:
+    value = text.strip().lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("must be 1 or 0")
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        try:
+            value = int(text.strip())
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise ValueError(f"must be an integer from {low} to {high}")
+        return value
+
+    return read
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = float(text.strip())
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise ValueError(f"must be a number from {low:g} to {high:g}")
+        return value
+
+    return read
+
+
+def _one_of(allowed: Tuple[str, ...]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        value = text.strip().lower()
+        if value not in allowed:
+            raise ValueError("must be one of " + ", ".join(allowed))
+        return value
+
+    return read
+
+
+def _text(text: str) -> str:
+    return text.strip()
+
+
+def _list(text: str) -> Tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _lines(text: str) -> Tuple[str, ...]:
+    return tuple(line for line in (raw.strip("\r") for raw in text.split("\n")) if line.strip())
+
+
+def _url(text: str) -> str:
+    value = text.strip()
+    if value.lower() == NO_SINK:
+        return NO_SINK
+    scheme, separator, rest = value.partition("://")
+    if scheme.lower() not in ("http", "https") or not separator or not rest.strip("/"):
+        raise ValueError("must be an http:// or https:// URL, or none")
+    return value
+
+
+def _headers(text: str) -> Dict[str, str]:
+    headers: Dict[str, str] = {}
+    for pair in text.split(","):
+        if not pair.strip():
+            continue
+        key, separator, value = pair.partition("=")
+        if not separator or not key.strip():
+            raise ValueError("must be k=v,k=v")
+        headers[key.strip().lower()] = value.strip()
+    return headers
+
+
+def _broker(environ: Mapping[str, str]) -> Optional[str]:
+    """The broker that the user asked for, as one URL, from either product's variables."""
+    url = environ.get("DEBUGIN_BROKER_URL", "").strip()
+    host = environ.get("SIDEKICK_BROKER_HOST", "").strip()
+    port = environ.get("SIDEKICK_BROKER_PORT", "").strip()
+    if url:
+        return url
+    if host or port:
+        host = host or "broker.service.runsidekick.com"
+        scheme = "" if host.startswith(("ws://", "wss://")) else "wss://"
+        return f"{scheme}{host}:{port or '443'}"
+    return None
+
+
+VARIABLES: Tuple[Variable, ...] = (
+    Variable("DEBUGIN_CONTROL_API_ENABLED", "control_api_enabled", _flag),
+    Variable("DEBUGIN_CONTROL_API_PORT", "control_api_port", _integer(0, 65535)),
+    Variable("DEBUGIN_CONTROL_API_HOST", "control_api_host", _text),
+    Variable("DEBUGIN_CONTROL_API_BIND_ALL", "control_api_bind_all", _flag),
+    Variable("DEBUGIN_CONTROL_API_TOKEN", "control_api_token", _text),
+    Variable("DEBUGIN_CONTROL_API_TOKEN_FILE", "control_api_token_file", _text),
+    Variable("DEBUGIN_EVENT_SINK_URL", "event_sink_url", _url),
+    Variable("DEBUGIN_EVENT_SINK_PROTOCOL", "event_sink_protocol", _one_of(PROTOCOLS)),
+    Variable("DEBUGIN_EVENT_SINK_HEADERS", "event_sink_headers", _headers),
+    Variable("DEBUGIN_EVENT_SINK_CERTIFICATE", "event_sink_certificate", _text),
+    Variable("TRACEPOINTDEBUG_ENGINE", "engine", _one_of(ENGINES)),
+    Variable("DEBUGIN_START_STATE", "start_state", _one_of(START_STATES)),
+    Variable("DEBUGIN_AGENT_TAGS", "agent_tags", _list),
+    Variable("DEBUGIN_MAX_PAUSE_MS", "max_pause_ms", _number(0, 60_000)),
+    Variable("DEBUGIN_MONITORING_TOOL_ID", "monitoring_tool_id", _integer(0, 5)),
+    Variable("DEBUGIN_MAX_OVERHEAD_PERCENT", "max_overhead_percent", _number(0, 100)),
+    Variable("DEBUGIN_REDACT_NAMES", "redact_names", _list),
+    Variable("DEBUGIN_REDACT_EXCLUDE", "redact_exclude", _list),
+    Variable("DEBUGIN_REDACT_PATTERNS", "redact_patterns", _lines),
+    Variable("DEBUGIN_DENY_FILES", "deny_files", _list),
+    Variable("DEBUGIN_QUEUE_SIZE", "queue_size", _integer(1, 1_000_000)),
+    Variable("DEBUGIN_MAX_ATTRIBUTE_BYTES", "max_attribute_bytes", _integer(64, 1_048_576)),
+    Variable("DEBUGIN_BROKER_URL", "broker_url", None),
+    Variable("SIDEKICK_BROKER_HOST", "broker_url", None),
+    Variable("SIDEKICK_BROKER_PORT", "broker_url", None),
+    Variable("DEBUGIN_CONTROL_API_URL", "", None),
+    Variable("DEBUGIN_PURE_PYTHON", "", None),
+)
+
+#: Arguments of ``start()`` are checked by the same readers as the variables of the same field.
+_READERS: Dict[str, Callable[[str], Any]] = {
+    "control_api_port": _integer(0, 65535),
+    "event_sink_url": _url,
+    "engine": _one_of(ENGINES),
+    "start_state": _one_of(START_STATES),
+}
