@@ -48,6 +48,8 @@ PROBE_FIELD_PREFIX: Final = "probe.field."
 PROBE_MESSAGE: Final = "probe.message"
 PROBE_TRUNCATED: Final = "probe.truncated"
 PROBE_DROPPED_COUNT: Final = "probe.dropped.count"
+#: Hits a second that the probe may emit, on `probe.error.rateLimit`.
+PROBE_RATE_LIMIT: Final = "probe.rate_limit"
 EXCEPTION_TYPE: Final = "exception.type"
 EXCEPTION_MESSAGE: Final = "exception.message"
 

@@ -1,0 +1,82 @@
+"""Every check of this project: ``nox -s tests`` is the one that a newcomer needs.
+
+``nox -l`` lists the others. The tests run on the interpreter that runs nox, in a fresh
+environment, against the installed package; ``--force-python PATH`` takes another interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+
+import nox
+
+nox.options.sessions = ["tests"]
+nox.options.error_on_missing_interpreters = True
+
+TESTS = ["pytest>=7", "pytest-timeout", "pytest-randomly", "hypothesis"]
+#: Third-party programs that the tests put probes into or beside.
+TARGETS = ["httpx", "attrs"]
+
+
+def _install(session: nox.Session, *extra: str) -> None:
+    pins = os.environ.get("OTEL_TRACEPOINTS_PINS", "").split()
+    session.install(".[all]", *TESTS, *TARGETS, *extra, *pins)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite, on this interpreter."""
+    _install(session)
+    session.run("python", "-c", "import otel_tracepoints as o, sys; print(sys.version, o.__version__)")
+    session.run("python", "-m", "pytest", *(session.posargs or ["tests"]), env={"PYTHONDONTWRITEBYTECODE": "1"})
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The demo, from the installed package."""
+    session.install(".[all]")
+    session.run("otel-tracepoints", "demo", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: rules and format."""
+    session.install("ruff==0.15.0" if not os.environ.get("RUFF") else os.environ["RUFF"])
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy, strict, on the package, and on the file that holds the public API to its types."""
+    session.install(".[all]", "mypy")
+    session.run("mypy")
+    session.run("mypy", "tests/typing")
+
+
+@nox.session
+def arch(session: nox.Session) -> None:
+    """The layers of docs/architecture.md."""
+    session.install(".[all]", "import-linter")
+    session.run("lint-imports")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The pages, every warning an error."""
+    session.install(".[all]", "-r", "docs/requirements.txt")
+    session.run("sphinx-build", "-n", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, and run the demo from nothing but it."""
+    session.install("build")
+    out = session.create_tmp()
+    session.run("python", "-m", "build", "--wheel", "--outdir", out)
+    wheels = sorted(name for name in os.listdir(out) if name.endswith(".whl"))
+    session.install(f"otel-tracepoints[all] @ file://{out}/{wheels[-1]}")
+    session.chdir(out)
+    session.run("otel-tracepoints", "demo")
+
+

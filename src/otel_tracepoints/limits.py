@@ -1,0 +1,179 @@
+"""What keeps a hit cheap and rare: token bucket, hit budget, pause clock, governor.
+
+All of it runs on the hit path, so nothing here takes a lock: a hit inside a signal handler or
+a finaliser may interrupt another hit of the same thread at any instruction. Exactness comes
+from two operations that no thread can tear apart, with and without the GIL:
+``next(itertools.count())`` and ``list.pop()`` (``x += 1`` loses counts).
+
+Every clock is injected, so tests never sleep.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Callable, List, Optional, Tuple
+
+from otel_tracepoints.model import RateLimit
+
+Clock = Callable[[], float]
+ClockNs = Callable[[], int]
+
+
+class Count:
+    """A counter that many threads may raise at once, without losing one.
+
+    ``itertools.count`` gives out each number once. Its value can be read without raising it
+    only through its ``repr``: pickling of iterators is gone in 3.14.
+    """
+
+    __slots__ = ("_numbers", "take")
+
+    def __init__(self, start: int = 0) -> None:
+        self._numbers = itertools.count(start)
+        #: Raises the counter by one; answers what it was before.
+        self.take: Callable[[], int] = self._numbers.__next__
+
+    @property
+    def value(self) -> int:
+        """How often it was raised."""
+        return int(repr(self._numbers)[6:-1])
+
+
+class TokenBucket:
+    """At most ``burst`` hits at once and ``limit_per_second`` in the long run.
+
+    The state is one immutable pair ``(when, taken)``: at that moment the bucket was full and so
+    many tokens had been taken. A token is a number from a counter; it is good if fewer than
+    ``burst + rate × elapsed`` were taken since. Racing writers each store a pair that was true,
+    so the bucket never gives out too many; a lost race costs at most that one token.
+    """
+
+    __slots__ = ("_burst", "_clock", "_full", "_rate", "_seen", "_tokens")
+
+    def __init__(self, limit: RateLimit, clock: Clock = time.monotonic) -> None:
+        self._rate = float(limit.limit_per_second)
+        self._burst = int(limit.burst)
+        self._clock = clock
+        self._tokens = Count()
+        #: Tokens taken, as far as is known: may lag behind, never ahead.
+        self._seen = 0
+        self._full: Tuple[float, int] = (clock(), 0)
+
+    def take(self) -> bool:
+        """One token, if there is one."""
+        now = self._clock()
+        since, taken = self._full
+        refill = (now - since) * self._rate
+        used = self._seen - taken
+        if refill >= used:  # full again: tokens saved up beyond the burst are lost
+            taken += used
+            self._full = (now, taken)
+            refill = 0.0
+            used = 0
+        if used + 1 > self._burst + refill:
+            return False
+        token = self._tokens.take()
+        self._seen = token + 1
+        return token - taken < self._burst + refill
+
+
+class HitBudget:
+    """``max_hits`` exact across threads: a hit takes a ticket, and gives it back if nothing came of it."""
+
+    __slots__ = ("_limit", "_returned", "_tickets", "exhausted")
+
+    def __init__(self, limit: Optional[int], used: int = 0) -> None:
+        self._limit = limit
+        self._tickets = Count(used)
+        self._returned: List[None] = []
+        #: True once the last ticket is taken; arrivals after that are not counted.
+        self.exhausted = limit is not None and used >= limit
+
+    def take(self) -> bool:
+        """One ticket, if there is one."""
+        limit = self._limit
+        if limit is None:
+            return True
+        if self._returned:
+            try:
+                self._returned.pop()
+            except IndexError:
+                pass  # another thread had it
+            else:
+                self.exhausted = self._over(limit)
+                return True
+        ticket = self._tickets.take()
+        if ticket + 1 >= limit:
+            self.exhausted = not self._returned
+        return ticket < limit
+
+    def give_back(self) -> None:
+        """The hit was not emitted after all: another may have its ticket."""
+        if self._limit is not None:
+            self._returned.append(None)
+            self.exhausted = False
+
+    def _over(self, limit: int) -> bool:
+        return not self._returned and self._tickets.value >= limit
+
+
+class PauseClock:
+    """How long one hit may hold up its thread; the capture asks as it goes.
+
+    The thread's own CPU time is what is measured: waiting for the GIL or for a processor is
+    not the agent's doing. Reading that clock costs about half a microsecond, so callers ask
+    once every few values.
+    """
+
+    __slots__ = ("_clock", "_deadline", "_start")
+
+    def __init__(self, limit_ns: int, clock: ClockNs = time.thread_time_ns) -> None:
+        self._clock = clock
+        self._start = clock()
+        self._deadline = self._start + limit_ns if limit_ns > 0 else None
+
+    def expired(self) -> bool:
+        """Whether the hit has used up its time; never with a limit of 0."""
+        return self._deadline is not None and self._clock() > self._deadline
+
+    def elapsed_ns(self) -> int:
+        """Nanoseconds of the thread's CPU time since the hit began."""
+        return self._clock() - self._start
+
+
+class Governor:
+    """All hits together may take at most a share of the process's CPU time.
+
+    A bucket of nanoseconds: it fills with ``percent`` of what the process spends, and holds
+    ``BURST_NS`` to begin with and at most, so that a short burst of hits, or a process that
+    has just started, is not cut off. When it is empty, captures are left out (``overBudget``).
+    """
+
+    #: Half a second of hits may be saved up: some thousand snapshots.
+    BURST_NS = 500_000_000
+
+    __slots__ = ("_credit", "_process_clock", "_seen", "_share")
+
+    def __init__(self, percent: float, process_clock: ClockNs = time.process_time_ns) -> None:
+        self._share = None if percent >= 100 else percent / 100.0
+        self._process_clock = process_clock
+        self._seen = process_clock()
+        self._credit = float(self.BURST_NS)
+
+    def allows(self) -> bool:
+        """Whether a hit may be captured now."""
+        share = self._share
+        if share is None:
+            return True
+        # Two threads here at once may both add the same stretch of time, or lose one: the
+        # credit is a measure, not an account, and is capped either way.
+        now = self._process_clock()
+        elapsed, self._seen = now - self._seen, now
+        if elapsed > 0:
+            self._credit = min(float(self.BURST_NS), self._credit + elapsed * share)
+        return self._credit > 0
+
+    def spend(self, nanoseconds: int) -> None:
+        """A hit took so long."""
+        self._credit -= nanoseconds

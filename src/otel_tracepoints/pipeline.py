@@ -1,0 +1,219 @@
+"""The hit path: what happens between a line being reached and a snapshot being handed over.
+
+`Gate.__call__` is the whole of it. It runs in the application's thread with the application's
+frame, so: cheapest gate first, nothing built before the condition has said yes, no locks, no
+logging, and nothing ever raised but what was raised *at* the application (a KeyboardInterrupt
+that arrives here passes on).
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from types import CodeType, FrameType
+from typing import Any, Callable, NamedTuple, Optional, Sequence, Set, Tuple
+
+from otel_tracepoints.capture.collector import Collector
+from otel_tracepoints.capture.message import MessageRenderer
+from otel_tracepoints.capture.redaction import RedactionPolicy
+from otel_tracepoints.emission import Emitter
+from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.expression import Expression, Template
+from otel_tracepoints.introspect import instance_dict
+from otel_tracepoints.limits import Governor, HitBudget, PauseClock, TokenBucket
+from otel_tracepoints.model import Snapshot
+from otel_tracepoints.probes.registry import Counts, Entry
+
+#: Threads that are inside a hit now. Set operations are atomic, with and without the GIL.
+_BUSY: Set[int] = set()
+
+_get_ident = threading.get_ident
+
+
+class Plan(NamedTuple):
+    """Everything a gate needs, made once on the control path; replaced as a whole by an update."""
+
+    entry: Entry
+    condition: Optional[Expression]
+    bucket: TokenBucket
+    budget: HitBudget
+    collector: Collector
+    renderer: MessageRenderer
+    template: Optional[Template]
+    watches: Sequence[Expression]
+    file: str
+    line: int
+    #: Redacted once, so that a hit does not have to.
+    shown_condition: Optional[str]
+    shown_template: Optional[str]
+    shown_tags: Tuple[str, ...]
+
+
+class HitServices(NamedTuple):
+    """What all gates share."""
+
+    emitter: Emitter
+    governor: Governor
+    policy: RedactionPolicy
+    function_name: Callable[[CodeType], str]
+    max_pause_ns: int
+    #: Tells the timekeeper that a probe wants something done off the hit path.
+    poke: Callable[[str], None]
+    #: Tells of a failed evaluation or capture: (plan, frame, kind, error).
+    fail: Callable[[Plan, FrameType, str, BaseException], None]
+    #: Seconds that a capture took, for the self metrics.
+    observe: Callable[[float], None]
+
+
+class Gate:
+    """The handler that the engine calls for one probe.
+
+    ``plan`` is None while the probe is off (disabled, asleep, expired, being removed): the
+    engine takes the hook away too, but a thread may be on its way here at that moment.
+    """
+
+    __slots__ = ("_counts", "_ordinal", "_services", "plan", "rate_limit_told")
+
+    def __init__(self, counts: Counts, services: HitServices) -> None:
+        self.plan: Optional[Plan] = None
+        #: True from the first hit dropped by the rate limit until that has been reported.
+        self.rate_limit_told = False
+        self._counts = counts
+        self._services = services
+        take = counts.emitted.take
+        self._ordinal: Callable[[], int] = lambda: take() + 1
+
+    def __call__(self, frame: FrameType) -> None:
+        """One arrival at the line; ends in exactly one outcome, which is counted."""
+        plan = self.plan
+        if plan is None or plan.budget.exhausted:
+            return
+        counts = self._counts
+        thread = _get_ident()
+        if thread in _BUSY:
+            counts.reentrant.take()
+            return
+        _BUSY.add(thread)
+        try:
+            condition = plan.condition
+            if condition is not None:
+                try:
+                    if not condition.test(frame):
+                        counts.condition_false.take()
+                        return
+                except EvaluationError as error:
+                    counts.condition_error.take()
+                    self._fail_quietly(plan, frame, "condition", error)
+                    return
+            if not plan.bucket.take():
+                counts.rate_limited.take()
+                if not self.rate_limit_told:
+                    self.rate_limit_told = True
+                    self._services.poke(plan.entry.probe.id)
+                return
+            if not plan.budget.take():
+                return  # another thread had the last ticket: this arrival came after it
+            self._capture(plan, frame, counts)
+        except Exception as error:
+            # Nothing of ours may reach the application. What is left to happen here is a
+            # RecursionError or MemoryError at the edge, before anything was counted.
+            counts.capture_error.take()
+            self._fail_quietly(plan, frame, "snapshot", error)
+        finally:
+            _BUSY.discard(thread)
+
+    def _fail_quietly(self, plan: Plan, frame: FrameType, kind: str, error: BaseException) -> None:
+        try:
+            self._services.fail(plan, frame, kind, error)
+        except Exception:  # noqa: S110 - counted already; at the very edge no more can be done
+            pass
+
+    def _capture(self, plan: Plan, frame: FrameType, counts: Counts) -> None:
+        services = self._services
+        budget = plan.budget
+        if not services.governor.allows():
+            budget.give_back()
+            counts.over_budget.take()
+            return
+        clock = PauseClock(services.max_pause_ns)
+        try:
+            snapshot = self._snapshot(plan, frame, clock)
+            taken = services.emitter.submit(snapshot, self._ordinal)
+        except BaseException as error:
+            budget.give_back()
+            counts.capture_error.take()
+            if not isinstance(error, Exception):
+                raise  # a signal's exception, on its way to the application
+            self._fail_quietly(plan, frame, "snapshot", error)
+            return
+        finally:
+            elapsed = clock.elapsed_ns()
+            services.governor.spend(elapsed)
+        if taken:
+            plan.entry.last_hit_ns = snapshot.timestamp_ns
+            services.observe(elapsed / 1e9)
+            if budget.exhausted:
+                services.poke(plan.entry.probe.id)
+        else:
+            budget.give_back()
+            counts.dropped.take()
+
+    def _snapshot(self, plan: Plan, frame: FrameType, clock: PauseClock) -> Snapshot:
+        services = self._services
+        probe = plan.entry.probe
+        function = services.function_name(frame.f_code)
+        snapshot = Snapshot(probe.id, probe.type, plan.file, plan.line, function)
+        snapshot.timestamp_ns = time.time_ns()
+        snapshot.tags = plan.shown_tags
+        snapshot.condition = plan.shown_condition
+        snapshot.thread_id = _get_ident()
+        snapshot.thread_name = services.policy.text(_thread_name(snapshot.thread_id))
+        task = _task_name()
+        if task is not None:
+            snapshot.task_name = services.policy.text(task)
+        if plan.template is not None:
+            snapshot.level = probe.level
+            snapshot.template = plan.shown_template
+            plan.renderer.render(frame, plan.template, snapshot, clock)
+        else:
+            plan.collector.variables(frame, snapshot, clock)
+            if plan.watches:
+                plan.collector.watches(frame, plan.watches, snapshot, clock)
+            plan.collector.stack(frame, snapshot, clock)
+        return snapshot
+
+
+def guard_thread() -> Callable[[], None]:
+    """Keep this thread out of the hit path (the agent's own threads); call the answer to undo it."""
+    thread = _get_ident()
+    _BUSY.add(thread)
+    return lambda: _BUSY.discard(thread)
+
+
+def after_fork_in_child() -> None:
+    """Only the forking thread lives on; it may be inside a hit only if it forked there."""
+    _BUSY.clear()
+
+
+def _thread_name(ident: int) -> str:
+    # threading.current_thread() would register a dummy for a foreign thread, under a lock, and
+    # a Thread subclass may have its own `name`: so the raw fields are read.
+    thread = threading._active.get(ident)  # type: ignore[attr-defined]
+    fields = instance_dict(thread) if thread is not None else None
+    name = fields.get("_name") if fields is not None else None
+    return name if type(name) is str else ""
+
+
+def _task_name() -> Optional[str]:
+    asyncio: Any = sys.modules.get("asyncio")
+    if asyncio is None:
+        return None
+    try:
+        loop = asyncio._get_running_loop()
+        task = asyncio.current_task(loop) if loop is not None else None
+        name = asyncio.Task.get_name(task) if task is not None else None
+    except Exception:  # no running loop, a task that is no asyncio.Task, a half-imported asyncio
+        return None
+    return name if type(name) is str else None
+

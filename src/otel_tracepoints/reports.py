@@ -1,0 +1,190 @@
+"""What is told about a probe besides its hits: failures, dropped hits, changes asked for.
+
+Each becomes one log record. How often is limited here (``docs/telemetry.md``): a failure once
+per probe and 5 minutes, dropped hits once per probe and second, changes always.
+"""
+
+from __future__ import annotations
+
+import time
+from types import CodeType, FrameType
+from typing import Any, Callable, Dict, List, Optional
+
+from otel_tracepoints import semconv
+from otel_tracepoints.emission import Emitter
+from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.limits import Clock
+from otel_tracepoints.model import Probe, Report
+from otel_tracepoints.pipeline import Plan
+from otel_tracepoints.probes.registry import Entry, LastError
+
+#: Seconds between two reports of failures of one probe.
+FAILURE_INTERVAL = 300.0
+#: Seconds between two reports of hits that the rate limit dropped.
+RATE_LIMIT_INTERVAL = 1.0
+
+_FAILURES = {
+    "condition": (semconv.EVENT_ERROR_CONDITION, "The condition could not be evaluated"),
+    "snapshot": (semconv.EVENT_ERROR_SNAPSHOT, "The hit could not be captured"),
+}
+
+
+class _Throttle:
+    """Lets one caller through per interval, whichever thread it is on, without a lock."""
+
+    __slots__ = ("_free", "_until")
+
+    def __init__(self) -> None:
+        self._free: List[None] = [None]
+        self._until = float("-inf")
+
+    def passes(self, now: float, interval: float) -> bool:
+        if now < self._until:
+            return False
+        try:
+            self._free.pop()
+        except IndexError:
+            return False  # another thread is telling it at this moment
+        try:
+            if now < self._until:
+                return False
+            self._until = now + interval
+            return True
+        finally:
+            self._free.append(None)
+
+
+class Reporter:
+    """Writes the reports of all probes."""
+
+    def __init__(
+        self,
+        emitter: Emitter,
+        redact: Callable[[str], str],
+        function_name: Callable[[CodeType], str],
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._emitter = emitter
+        self._redact = redact
+        self._function_name = function_name
+        self._clock = clock
+        self._failures: Dict[str, Dict[str, _Throttle]] = {}
+        self._rate_limited: Dict[str, _RateLimited] = {}
+
+    def watch(self, id: str) -> None:
+        """Make ready for a probe: the hit path only looks things up."""
+        self._failures[id] = {kind: _Throttle() for kind in _FAILURES}
+        self._rate_limited[id] = _RateLimited()
+
+    def forget(self, id: str) -> None:
+        """The probe is gone."""
+        self._failures.pop(id, None)
+        self._rate_limited.pop(id, None)
+
+    def condition_changed(self, id: str) -> None:
+        """Its failures are told anew."""
+        self._failures[id] = {kind: _Throttle() for kind in _FAILURES}
+
+    def fail(self, plan: Plan, frame: FrameType, kind: str, error: BaseException) -> None:
+        """A condition or a capture failed. Called on the hit path; keeps nothing of the error."""
+        if isinstance(error, EvaluationError):
+            code, message = error.code, self._redact(error.message)
+        else:  # its text may hold a value, so only its type is told
+            code, message = "INTERNAL", type(error).__name__
+        entry = plan.entry
+        entry.error = LastError(code, message, time.time_ns())
+        throttles = self._failures.get(entry.probe.id)
+        if throttles is None or not throttles[kind].passes(self._clock(), FAILURE_INTERVAL):
+            return
+        event, sentence = _FAILURES[kind]
+        attributes = self._about(entry.probe, plan.shown_condition)
+        attributes[semconv.CODE_FILE_PATH] = plan.file
+        attributes[semconv.CODE_LINE_NUMBER] = plan.line
+        attributes[semconv.CODE_FUNCTION_NAME] = self._function_name(frame.f_code)
+        attributes[semconv.EXCEPTION_TYPE] = code
+        attributes[semconv.EXCEPTION_MESSAGE] = message
+        self._emit(event, f"{sentence}: {message}", "WARN", attributes, trace=True)
+
+    def rate_limited(self, entry: Entry) -> Optional[float]:
+        """Tell how many hits were dropped since this was last told.
+
+        Answers in how many seconds to ask again, or None when all is told.
+        """
+        state = self._rate_limited.get(entry.probe.id)
+        if state is None:
+            return None
+        now = self._clock()
+        if now < state.next_at:
+            return state.next_at - now
+        total = entry.counts.rate_limited.value
+        dropped = total - state.told
+        if not dropped:
+            return None
+        state.told = total
+        state.next_at = now + RATE_LIMIT_INTERVAL
+        limit = entry.probe.rate_limit.limit_per_second
+        attributes = self._about(entry.probe, None)
+        if entry.location is not None:
+            attributes[semconv.CODE_FILE_PATH] = entry.location.file
+            attributes[semconv.CODE_LINE_NUMBER] = entry.location.line
+            if entry.location.functions:
+                attributes[semconv.CODE_FUNCTION_NAME] = entry.location.functions[0]
+        message = f"Rate limit of {limit:g} per second exceeded: {dropped} hits dropped"
+        attributes[semconv.PROBE_DROPPED_COUNT] = dropped
+        attributes[semconv.PROBE_RATE_LIMIT] = limit
+        attributes[semconv.EXCEPTION_TYPE] = "RATE_LIMIT"
+        attributes[semconv.EXCEPTION_MESSAGE] = message
+        self._emit(semconv.EVENT_ERROR_RATE_LIMIT, message, "WARN", attributes)
+        return RATE_LIMIT_INTERVAL
+
+    def audit(
+        self,
+        action: str,
+        outcome: str,
+        probe_id: Optional[str] = None,
+        count: Optional[int] = None,
+        client: Optional[str] = None,
+    ) -> None:
+        """A change was asked for: what, by whom, and what came of it."""
+        attributes: Dict[str, Any] = {
+            semconv.PROBE_AUDIT_ACTION: action,
+            semconv.PROBE_AUDIT_OUTCOME: outcome,
+        }
+        if count is not None:
+            attributes[semconv.PROBE_AUDIT_COUNT] = count
+        if probe_id is not None:
+            attributes[semconv.PROBE_ID] = self._redact(probe_id)
+        if client is not None:
+            attributes[semconv.CLIENT_ADDRESS] = client
+        self._emit(semconv.EVENT_AUDIT, f"{action}: {outcome}", "INFO", attributes)
+
+    def status(self, event: str, message: str, attributes: Dict[str, Any]) -> None:
+        """The agent started or stopped."""
+        self._emit(event, message, "INFO", attributes)
+
+    def _about(self, probe: Probe, condition: Optional[str]) -> Dict[str, Any]:
+        attributes: Dict[str, Any] = {
+            semconv.PROBE_ID: self._redact(probe.id),
+            semconv.PROBE_TYPE: probe.type.value,
+        }
+        if probe.tags:
+            attributes[semconv.PROBE_TAGS] = [self._redact(tag) for tag in probe.tags]
+        if condition is not None:
+            attributes[semconv.PROBE_CONDITION] = condition
+        return attributes
+
+    def _emit(
+        self, event: str, body: str, level: str, attributes: Dict[str, Any], *, trace: bool = False
+    ) -> None:
+        context = self._emitter.current_trace() if trace else None
+        self._emitter.report(Report(event, body, level, attributes, time.time_ns(), context))
+
+
+class _RateLimited:
+    """How many dropped hits of a probe have been told, and when the next may be."""
+
+    __slots__ = ("next_at", "told")
+
+    def __init__(self) -> None:
+        self.told = 0
+        self.next_at = float("-inf")
