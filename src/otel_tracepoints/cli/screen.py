@@ -1,0 +1,134 @@
+"""Where a command's words go: answers to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from otel_tracepoints.cli.client import Answer, Refused, Unreachable
+from otel_tracepoints.cli.visible import visible
+
+#: Columns where the output is no terminal: a pipe has no width, and a cut value is a lost value.
+_PIPE_WIDTH = 100_000
+
+
+class Screen:
+    """Prints answers for a person, or, with ``as_json``, as they came.
+
+    All text is made harmless here, so that callers may pass what others wrote.
+    """
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self._answers = 0
+        self._out: Optional[Console] = None
+
+    def answer(self, answer: Answer, show: Callable[[Dict[str, Any]], None]) -> None:
+        """An answer of the API: unchanged with ``--json``, else as ``show`` shows it."""
+        if self.as_json:
+            self._raw(answer.body or b"{}")
+        else:
+            show(answer.document)
+
+    def refusal(self, refused: Refused) -> None:
+        """The API's sentence and what its details add on stderr; with ``--json`` its answer too."""
+        if self.as_json:
+            self._raw(refused.body)
+        for line in refusal_lines(refused):
+            self.note(line)
+
+    def unreachable(self, error: Unreachable) -> None:
+        """Why nobody answered, and what to do."""
+        self.note(error.message)
+        self.note(error.advice)
+
+    def note(self, text: str) -> None:
+        """One line on stderr."""
+        click.echo(visible(text), err=True)
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """One line for a person on stdout."""
+        self._console().print(Text(visible(text), style=style), soft_wrap=True)
+
+    def facts(self, rows: Iterable[Sequence[object]]) -> None:
+        """Names and values in two columns; rows with an empty value are left out."""
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in rows:
+            if value not in (None, "", [], ()):
+                table.add_row(Text(visible(name), style="bold"), Text(visible(value)))
+        self._console().print(table)
+
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """A table with a header line."""
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for name in header:
+            table.add_column(name, header_style="bold", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(visible(cell)) for cell in row))
+        self._console().print(table)
+
+    def json_line(self, document: Any) -> None:
+        """A document on one line of stdout, at once."""
+        click.echo(json.dumps(document))
+
+    def _raw(self, body: bytes) -> None:
+        stream = sys.stdout.buffer
+        if self._answers:
+            # Several calls in one command: an answer a line.
+            stream.write(b"\n")
+        self._answers += 1
+        stream.write(body)
+        if sys.stdout.isatty():
+            stream.write(b"\n")
+        stream.flush()
+
+    def _console(self) -> Console:
+        if self._out is None:
+            # Made late, so that it looks at the stdout of now; without markup, emoji and
+            # highlighting, because brackets in a value are the value's.
+            width = None if sys.stdout.isatty() else _PIPE_WIDTH
+            self._out = Console(width=width, markup=False, emoji=False, highlight=False)
+        return self._out
+
+
+def refusal_lines(refused: Refused) -> List[str]:
+    """A refusal for a person: the sentence, then what the details know beyond it."""
+    lines = [f"{refused.message} ({refused.code})"]
+    details = refused.details
+    expression, position = details.get("expression"), details.get("position")
+    if isinstance(expression, str) and isinstance(position, int) and 0 <= position <= len(expression):
+        lines.append("  " + visible(expression))
+        lines.append("  " + " " * len(visible(expression[:position])) + "^")
+    for name, title in _DETAILS:
+        value = details.get(name)
+        items = [str(item) for item in value] if isinstance(value, list) else [str(value)] if value else []
+        if items and not all(item in refused.message for item in items):
+            lines.append(f"  {title}: {', '.join(items)}")
+    hint = _HINTS.get(refused.code)
+    if hint:
+        lines.append(hint)
+    return lines
+
+
+_DETAILS = (
+    ("field", "field"),
+    ("expected", "expected"),
+    ("allowed", "allowed"),
+    ("nearest", "nearest lines with code"),
+    ("candidates", "candidates"),
+)
+_HINTS = {
+    "UNAUTHORIZED": "Give the token with --token, --token-file or DEBUGIN_CONTROL_API_TOKEN.",
+    "FORBIDDEN_HOST": "Call it by a loopback address (--url http://127.0.0.1:PORT), or configure a token.",
+    "FORBIDDEN_FILE": "DEBUGIN_DENY_FILES of the service says where no probe may be put.",
+    "AMBIGUOUS_FILE": "Give more of the path.",
+    "POINT_NOT_FOUND": "otel-tracepoints list shows the points that exist.",
+}
