@@ -1,0 +1,82 @@
+"""What every engine is: something that watches lines and calls back.
+
+An engine knows nothing of probes, conditions or OpenTelemetry. It works on *code objects*,
+so functions, methods, closures, lambdas, comprehensions, class bodies and modules are all
+the same to it.
+
+**An arrival** is one execution of a line that is reached from another line, or by a call, an
+exception or a resumption onto another line. On Python 3.8 to 3.11 it is counted as
+``sys.settrace`` reports ``line`` events, on 3.12 and later as ``sys.monitoring`` reports
+``LINE``; the two differ only on a line that is a whole loop in itself.
+"""
+
+from __future__ import annotations
+
+from types import CodeType, FrameType
+from typing import Callable, NamedTuple, Optional, Protocol, Sequence, Tuple
+
+#: Called with the application's frame, in the application's thread, once per arrival. Must not
+#: raise. The frame's ``f_lineno`` may be trusted for nothing.
+Handler = Callable[[FrameType], None]
+
+
+class CodeSite(NamedTuple):
+    """A code object that holds a line, and where else it can be found.
+
+    Attributes:
+        code: The code object.
+        parents: Code objects that have it among their constants (the enclosing function, class
+            body or module), as far as they can be found; functions that they make later start
+            watched only if they are given. Two code objects may be equal and yet not the same:
+            both fields are about identity.
+    """
+
+    code: CodeType
+    parents: Tuple[CodeType, ...]
+
+
+class Engine(Protocol):
+    """Watches lines. Every method may be called from any thread; none is for the hit path.
+
+    Attributes:
+        name: ``pytrace`` (handlers are Python) or ``native``.
+        mechanism: ``monitoring``, ``injection`` or ``settrace``.
+        reason: Why this one, as a sentence.
+        tool_id: The ``sys.monitoring`` tool id taken, if any.
+    """
+
+    name: str
+    mechanism: str
+    reason: str
+    tool_id: Optional[int]
+
+    def install(self, key: str, sites: Sequence[CodeSite], line: int, handler: Handler) -> None:
+        """Call ``handler`` at each arrival at ``line`` in these code objects.
+
+        Several keys may watch one line: each handler is called once per arrival, in order of
+        installation. Calling again with the same key and more sites adds them.
+
+        Raises:
+            PlacingFailed: The line could not be watched; nothing was changed.
+        """
+        ...
+
+    def remove(self, key: str) -> None:
+        """Stop calling this key's handler, and leave nothing of it behind; unknown keys are fine."""
+        ...
+
+    def replacement(self, code: CodeType) -> CodeType:
+        """What to run in place of ``code``, which is about to run (a module's body)."""
+        ...
+
+    def notes(self, key: str) -> Sequence[str]:
+        """Sentences for a person about what could not be watched, or is dear to watch."""
+        ...
+
+    def after_fork_in_child(self) -> None:
+        """Make the engine whole again in a forked child; call before its other threads exist."""
+        ...
+
+    def close(self) -> None:
+        """Remove everything. The engine cannot be used again; closing twice is fine."""
+        ...

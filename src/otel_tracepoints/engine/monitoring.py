@@ -1,0 +1,263 @@
+"""Python 3.12 and later: local LINE events of just the code objects that hold a watched line.
+
+All other code runs at full speed, a loop that already runs is reached at its next line, and
+the other lines of a probed function return DISABLE once and cost nothing from then on.
+
+**The race of DISABLE.** A callback that finds its line unwatched returns DISABLE, and the
+interpreter then switches that location off. If meanwhile another thread puts a probe on the
+line, the probe would be silent for ever. So an installation first publishes its table and then
+re-arms the events (0 → set, which brings back disabled locations of this code object alone;
+``restart_events`` would disturb every tool and every function). What is left is a callback that
+looked before the publication and is switched off after the re-arming. With the GIL that cannot
+be: between its look and its return there is no place where the interpreter hands over. Without
+the GIL, `_let_callbacks_return` waits between publication and re-arming until the callbacks that
+were looking have returned.
+
+**The gap of re-arming.** Between 0 and set an arrival would go by unseen. With the GIL there is
+no gap, because both calls are made from within one call into C. Without the GIL it is a
+microsecond, in which arrivals at *other* probes of this code object are missed.
+"""
+
+from __future__ import annotations
+
+import collections
+import sys
+import threading
+import time
+from types import CodeType
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
+
+from otel_tracepoints.engine.base import CodeSite, Handler
+from otel_tracepoints.engine.ledger import Ledger, Watched
+from otel_tracepoints.errors import EngineUnavailable, PlacingFailed
+
+#: The name under which the tool id is taken.
+TOOL_NAME = "otel-tracepoints"
+#: Tried in this order. 0, 1 and 2 belong to debuggers, coverage and profilers by convention
+#: (documentation of ``sys.monitoring``) and are taken only on request; 3 and 4 belong to nobody,
+#: 5 to optimizers, of which there are none.
+TOOL_IDS = (3, 4, 5)
+
+#: line → handlers, by the identity of the code object.
+_Table = Dict[int, Dict[int, Tuple[Handler, ...]]]
+
+
+class MonitoringEngine:
+    """`engine.base.Engine` over ``sys.monitoring``.
+
+    Args:
+        tool_id: Take this id, if it is free; None for the usual ones.
+
+    Raises:
+        EngineUnavailable: No ``sys.monitoring`` here, or no tool id is free.
+    """
+
+    name = "pytrace"
+    mechanism = "monitoring"
+
+    def __init__(self, tool_id: Optional[int] = None) -> None:
+        monitoring: Any = getattr(sys, "monitoring", None)
+        if monitoring is None:
+            raise EngineUnavailable("This Python has no sys.monitoring (3.12 and later have).")
+        self._monitoring = monitoring
+        self._lock = threading.RLock()
+        self._ledger = Ledger()
+        self._table: _Table = {}
+        self._closed = False
+        self._gil = getattr(sys, "_is_gil_enabled", lambda: True)
+        self._line_callback = _line_callback(self._table, monitoring.DISABLE)
+        self._start_callback = _start_callback(self._table, monitoring.DISABLE)
+        self.tool_id: Optional[int]
+        self.tool_id, self.reason = self._take_tool_id(tool_id)
+        self._register()
+
+    def install(self, key: str, sites: Sequence[CodeSite], line: int, handler: Handler) -> None:
+        """See `engine.base.Engine.install`."""
+        with self._lock:
+            if self._closed:
+                raise PlacingFailed("The engine has been closed.")
+            added: List[Watched] = []
+            for site in sites:
+                watched = self._ledger.add(key, site.code, line, handler)
+                if watched is not None:
+                    added.append(watched)
+            try:
+                rearm = [id(watched.code) in self._table for watched in added]
+                for watched in added:
+                    self._table[id(watched.code)] = watched.handlers()
+                if added and not self._gil():
+                    _let_callbacks_return((self._line_callback, self._start_callback))
+                for watched, again in zip(added, rearm):
+                    self._arm(watched, again)
+            except ValueError as error:
+                for watched in added:
+                    self._ledger.withdraw(key, watched, line)
+                    self._forget_quietly(watched)
+                raise PlacingFailed(
+                    f"sys.monitoring refused the line events of tool id {self.tool_id}: {error}"
+                ) from error
+
+    def remove(self, key: str) -> None:
+        """See `engine.base.Engine.remove`."""
+        with self._lock:
+            for watched in self._ledger.remove(key):
+                self._withdraw(watched)
+
+    def replacement(self, code: CodeType) -> CodeType:
+        """Events are a matter of the code object itself: nothing to replace."""
+        return code
+
+    def notes(self, key: str) -> Sequence[str]:
+        """Nothing to say: running and suspended frames are reached like all others."""
+        return ()
+
+    def after_fork_in_child(self) -> None:
+        """Tool id, callbacks and events are inherited; only a lock held elsewhere is not ours."""
+        self._lock = threading.RLock()
+
+    def close(self) -> None:
+        """See `engine.base.Engine.close`."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for key in self._ledger.keys():
+                for watched in self._ledger.remove(key):
+                    self._forget_quietly(watched)
+            self._release()
+
+    def _take_tool_id(self, wanted: Optional[int]) -> Tuple[int, str]:
+        candidates = TOOL_IDS if wanted is None else (wanted, *(i for i in TOOL_IDS if i != wanted))
+        taken: List[str] = []
+        for candidate in candidates:
+            try:
+                self._monitoring.use_tool_id(candidate, TOOL_NAME)
+            except ValueError:
+                owner = self._monitoring.get_tool(candidate)
+                taken.append(f"{candidate} is taken by {owner}")
+                continue
+            why = f"sys.monitoring, tool id {candidate}"
+            return candidate, f"{why} ({'; '.join(taken)})" if taken else why
+        raise EngineUnavailable(
+            "No sys.monitoring tool id is free: " + "; ".join(taken), {"taken": taken}
+        )
+
+    def _register(self) -> None:
+        events = self._monitoring.events
+        self._monitoring.register_callback(self.tool_id, events.LINE, self._line_callback)
+        self._monitoring.register_callback(self.tool_id, events.PY_START, self._start_callback)
+
+    def _release(self) -> None:
+        # Events were seen after free_tool_id (3.12.0), so the callbacks go first, and both
+        # tolerate any code object.
+        events = self._monitoring.events
+        try:
+            self._monitoring.register_callback(self.tool_id, events.LINE, None)
+            self._monitoring.register_callback(self.tool_id, events.PY_START, None)
+            if self._monitoring.get_tool(self.tool_id) == TOOL_NAME:
+                self._monitoring.free_tool_id(self.tool_id)
+        except ValueError:
+            pass  # Somebody else freed our id.
+
+    def _arm(self, watched: Watched, again: bool) -> None:
+        events = (0, self._events(watched)) if again else (self._events(watched),)
+        code, tool = watched.code, self.tool_id
+        # One call into C, so that no other thread runs between 0 and set.
+        steps: Deque[None] = collections.deque(maxlen=0)
+        steps.extend(
+            map(self._monitoring.set_local_events, (tool,) * len(events), (code,) * len(events), events)
+        )
+
+    def _withdraw(self, watched: Watched) -> None:
+        if not watched.lines:
+            self._forget_quietly(watched)
+            return
+        self._table[id(watched.code)] = watched.handlers()
+        try:
+            self._monitoring.set_local_events(self.tool_id, watched.code, self._events(watched))
+        except ValueError:
+            pass  # Our tool id was freed by somebody else: there are no events to withdraw.
+
+    def _forget_quietly(self, watched: Watched) -> None:
+        if watched.lines:
+            self._withdraw(watched)
+            return
+        try:
+            self._monitoring.set_local_events(self.tool_id, watched.code, 0)
+        except ValueError:
+            pass
+        self._table.pop(id(watched.code), None)
+
+    def _events(self, watched: Watched) -> int:
+        # 3.13.0 and 3.14 raise no LINE event for a line that begins with the call itself (one-line
+        # def, lambda, generator expression, class body) unless PY_START is among the events.
+        events = self._monitoring.events
+        wanted: int = events.LINE
+        if _line_of_start(watched.code) in watched.lines:
+            wanted |= events.PY_START
+        return wanted
+
+
+def _line_callback(table: _Table, disable: object) -> Callable[[CodeType, int], object]:
+    getframe = sys._getframe
+
+    def on_line(code: CodeType, line: int) -> object:
+        identity = id(code)
+        try:
+            handlers = table[identity][line]
+        except KeyError:
+            # No call may stand between the look and this: see the module's docstring.
+            return disable
+        try:
+            frame = getframe(1)
+            for handler in handlers:
+                handler(frame)
+        except Exception:  # noqa: BLE001 - RecursionError at the edge of the stack
+            pass
+        return None
+
+    return on_line
+
+
+def _start_callback(table: _Table, disable: object) -> Callable[[CodeType, int], object]:
+    def on_start(code: CodeType, offset: int) -> object:
+        # Its presence brings the LINE event, which is the one that counts. On 3.13.0 and 3.14
+        # DISABLE would take that event away again.
+        if id(code) not in table:
+            return disable
+        return None
+
+    return on_start
+
+
+def _line_of_start(code: CodeType) -> Optional[int]:
+    """The line that the call itself belongs to: that of the first RESUME."""
+    import opcode
+
+    resume = opcode.opmap["RESUME"]
+    instructions = code.co_code
+    offset = 0
+    while offset < len(instructions) and instructions[offset] != resume:
+        offset += 2
+    lines: Any = code.co_lines()
+    for start, end, line in lines:
+        if start <= offset < end:
+            return line  # type: ignore[no-any-return]
+    return None
+
+
+def _let_callbacks_return(callbacks: Sequence[Callable[..., object]]) -> None:
+    """Wait (at most 50 ms) for the callbacks that are deciding now; others see the new table.
+
+    One that is on its way to DISABLE is its thread's innermost frame; one that has found
+    handlers has theirs above it.
+    """
+    codes = [callback.__code__ for callback in callbacks]
+    deciding = [
+        frame for frame in sys._current_frames().values() if any(frame.f_code is code for code in codes)
+    ]
+    deadline = time.monotonic() + 0.05
+    while deciding and time.monotonic() < deadline:
+        time.sleep(0.0002)
+        present = list(sys._current_frames().values())
+        deciding = [frame for frame in deciding if any(frame is other for other in present)]
