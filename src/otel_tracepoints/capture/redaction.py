@@ -1,0 +1,130 @@
+"""What must not leave: sensitive names, and secrets inside values.
+
+Fails closed: a rule that cannot be used is an error before anything is captured, and a text that
+cannot be checked is redacted whole.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, Iterable, List, Match, Pattern, Tuple
+
+from otel_tracepoints.capture import patterns
+from otel_tracepoints.capture.names import SensitiveNames
+from otel_tracepoints.errors import InvalidRedaction
+from otel_tracepoints.semconv import REDACTED
+
+#: Names whose sensitivity is remembered; then all are forgotten, so that generated names cannot
+#: fill the memory.
+_REMEMBERED = 4096
+#: A longer name is not remembered: it may be data.
+_LONGEST_REMEMBERED = 64
+#: Patterns see this much beyond what is kept, so that a secret at the cut is still whole (telemetry.md).
+LOOK_BEYOND = 4096
+#: No text that leaves is longer: the longest string of a watch, and what patterns see beyond it.
+_LONGEST_TEXT = 2 * 65_536 + LOOK_BEYOND
+
+
+class RedactionPolicy:
+    """All rules of one process, built in and given; immutable and safe from any thread."""
+
+    def __init__(self, names: SensitiveNames, given: Tuple[Pattern[str], ...] = ()) -> None:
+        self._names = names
+        self._given = given
+        self._known: Dict[str, bool] = {}
+
+    @classmethod
+    def build(cls, names: Iterable[str] = (), exclude: Iterable[str] = (), patterns: Iterable[str] = ()) -> RedactionPolicy:
+        """A policy of the built-in rules and these.
+
+        Args:
+            names: More sensitive names, in any spelling; also looked for as parts of names.
+            exclude: Names that are not sensitive after all.
+            patterns: Regular expressions; what they match in any outgoing string is redacted.
+
+        Raises:
+            InvalidRedaction: A pattern does not compile, or would match the empty string
+                (and so everything).
+        """
+        given: List[Pattern[str]] = []
+        for number, source in enumerate(patterns, 1):
+            try:
+                pattern = re.compile(source)
+                empty = pattern.match("") is not None
+            except (re.error, OverflowError, RecursionError, TypeError) as error:
+                raise InvalidRedaction(
+                    f"Redaction pattern {number} is not a regular expression: {error}", {"pattern": number}
+                ) from None
+            if empty:
+                raise InvalidRedaction(f"Redaction pattern {number} matches the empty string", {"pattern": number})
+            given.append(pattern)
+        return cls(SensitiveNames(names, exclude), tuple(given))
+
+    def is_sensitive(self, name: str) -> bool:
+        """True when a value under this name must not leave."""
+        known = self._known.get(name)
+        if known is None:
+            known = name in self._names
+            if len(name) <= _LONGEST_REMEMBERED:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[name] = known
+        return known
+
+    def text(self, text: str) -> str:
+        """``text`` with every secret in it replaced by ``[REDACTED]``; always encodable, never raises.
+
+        At most 135,168 characters of it: nothing that leaves is longer.
+        """
+        try:
+            if len(text) > _LONGEST_TEXT:
+                text = text[:_LONGEST_TEXT]
+            if not text.isascii():
+                text = _encodable(text)
+            if self._given:
+                for pattern in self._given:
+                    text = pattern.sub(REDACTED, text)
+            if "=" in text or ":" in text or "%3" in text:
+                text = patterns.WHOLE_LINE.sub(self._pair, text)
+                text = patterns.PAIR.sub(self._pair, text)
+            # No secret without a name is shorter ("Basic " and six characters).
+            if len(text) >= 12 and patterns.suspicious(text):
+                for needle, pattern, replacement in patterns.RULES:
+                    if needle in text:
+                        text = pattern.sub(replacement, text)
+            return text
+        except Exception:
+            return REDACTED
+
+    def cut(self, text: str, limit: int, more: bool = False) -> str:
+        """The first ``limit`` characters of ``text`` after redaction.
+
+        Give it `LOOK_BEYOND` characters more than ``limit`` where there are so many; ``more``
+        says that the text went on even after that.
+        """
+        clean = self.text(text)
+        if more and len(clean) < limit + LOOK_BEYOND // 2 and not clean.endswith(REDACTED):
+            # Redaction has shortened it, so that the end, where half a secret may stand
+            # unrecognised, would come within what is kept.
+            clean = clean[: max(0, len(clean) - LOOK_BEYOND // 2)]
+        return clean[:limit]
+
+    def _pair(self, match: Match[str]) -> str:
+        name, between, value = match.groups()
+        if not self.is_sensitive(name):
+            # The value may itself begin with a name: `q=password=x`, `data: {"password": "x"}`.
+            if "=" in value or ":" in value:
+                return f"{name}{between}{patterns.PAIR.sub(self._pair, value)}"
+            return match.group()
+        quote = value[0] if value[0] in "\"'" else ""
+        closed = quote if quote and value.endswith(quote) else ""
+        return f"{name}{between}{quote}{REDACTED}{closed}"
+
+
+def _encodable(text: str) -> str:
+    """Lone surrogates (undecodable file names, broken JSON) as ``\\udc80``: they are no Unicode text."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text
