@@ -1,1 +1,91 @@
-"""Live tracepoints and logpoints for running Python services, out as OpenTelemetry."""
+"""Live tracepoints and logpoints for running Python services, out as OpenTelemetry.
+
+Most users never import this package: ``opentelemetry-instrument python app.py`` starts the
+agent. For the others there are `start`, `stop`, `status`, `sleep` and `wake`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_tracepoints.api import sleep, start, status, stop, wake
+from otel_tracepoints.config import Settings
+from otel_tracepoints.errors import (
+    AmbiguousFile,
+    ConfigError,
+    ControlApiError,
+    DuplicateId,
+    EngineUnavailable,
+    EvaluationError,
+    FileNotFound,
+    ForbiddenFile,
+    ImmutableField,
+    InvalidCondition,
+    InvalidExpression,
+    InvalidField,
+    InvalidLine,
+    InvalidMessage,
+    InvalidProbe,
+    InvalidRedaction,
+    InvalidWatch,
+    LineNotExecutable,
+    MalformedJson,
+    MissingSelector,
+    PlacingFailed,
+    PointNotFound,
+    TracepointsError,
+    UnknownField,
+)
+from otel_tracepoints.model import CaptureLimits, Probe, ProbeType, RateLimit
+from otel_tracepoints.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from otel_tracepoints.agent import Agent
+
+__all__ = [
+    "Agent",
+    "AmbiguousFile",
+    "CaptureLimits",
+    "ConfigError",
+    "ControlApiError",
+    "DuplicateId",
+    "EngineUnavailable",
+    "EvaluationError",
+    "FileNotFound",
+    "ForbiddenFile",
+    "ImmutableField",
+    "InvalidCondition",
+    "InvalidExpression",
+    "InvalidField",
+    "InvalidLine",
+    "InvalidMessage",
+    "InvalidProbe",
+    "InvalidRedaction",
+    "InvalidWatch",
+    "LineNotExecutable",
+    "MalformedJson",
+    "MissingSelector",
+    "PlacingFailed",
+    "PointNotFound",
+    "Probe",
+    "ProbeType",
+    "RateLimit",
+    "Settings",
+    "TracepointsError",
+    "UnknownField",
+    "__version__",
+    "sleep",
+    "start",
+    "status",
+    "stop",
+    "wake",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """``Agent`` is imported when asked for: with it comes all that an agent needs."""
+    if name == "Agent":
+        from otel_tracepoints.agent import Agent
+
+        return Agent
+    raise AttributeError(name)

@@ -82,17 +82,29 @@ class Settings:
                 values[variable.field] = variable.read(text)
             except ValueError as error:
                 problems.append(_problem(variable.name, str(error)))
+        broker = _broker(environ)
+        if broker:
+            values["broker_url"] = broker
+        try:
+            return cls(**values).override(**arguments), problems
+        except ConfigError as problem:
+            return cls(**values), [*problems, problem]
+
+    def override(self, **arguments: Any) -> Settings:
+        """These settings with what was given by argument (None: not given).
+
+        Raises:
+            ConfigError: naming the argument and what is allowed.
+        """
+        values = {}
         for field, value in arguments.items():
             if value is None:
                 continue
             try:
                 values[field] = _READERS[field](str(value)) if field in _READERS else value
             except ValueError as error:
-                problems.append(_problem(field, str(error)))
-        broker = _broker(environ)
-        if broker:
-            values["broker_url"] = broker
-        return cls(**values), problems
+                raise _problem(field, str(error)) from None
+        return dataclasses.replace(self, **values)
 
 
 class Variable(NamedTuple):
@@ -136,6 +148,14 @@ def set_defaults(defaults: Mapping[str, str], environ: Optional[Any] = None) -> 
     target = os.environ if environ is None else environ
     for name, value in defaults.items():
         target.setdefault(name, value)
+
+
+def append_resource_attributes(attributes: Mapping[str, str], environ: Optional[Any] = None) -> None:
+    """Add to ``OTEL_RESOURCE_ATTRIBUTES`` what is not there yet."""
+    target = os.environ if environ is None else environ
+    present = target.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    missing = [f"{key}={value}" for key, value in attributes.items() if f"{key}=" not in present]
+    target["OTEL_RESOURCE_ATTRIBUTES"] = ",".join([part for part in [present] if part] + missing)
 
 
 def is_set(prefix: str, environ: Optional[Mapping[str, str]] = None) -> bool:

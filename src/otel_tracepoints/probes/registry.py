@@ -173,6 +173,10 @@ class Registry:
         """The entries that pass every filter given."""
         return [entry for entry in self.entries() if self._passes(entry, wanted, same_file)]
 
+    def after_fork_in_child(self) -> None:
+        """Another thread may have held the lock when the process forked."""
+        self._lock = threading.Lock()
+
     def _passes(self, entry: Entry, wanted: PointFilter, same_file: Callable[[Entry, str], bool]) -> bool:
         probe = entry.probe
         return (

@@ -1,0 +1,407 @@
+"""The control path in one class: what the REST API, the Python API and the agent call.
+
+JSON-like in, JSON-like out; errors are `TracepointsError`. One lock orders all changes. Two
+things never wait for it: reading, and going to sleep.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple
+
+from otel_tracepoints import pipeline, schema
+from otel_tracepoints.capture.redaction import RedactionPolicy
+from otel_tracepoints.emission import Emitter
+from otel_tracepoints.engine.base import Engine
+from otel_tracepoints.errors import DuplicateId
+from otel_tracepoints.explain import summarise
+from otel_tracepoints.limits import Governor, TokenBucket
+from otel_tracepoints.model import Probe, ProbeState, ProbeType
+from otel_tracepoints.pipeline import Gate, HitServices
+from otel_tracepoints.placing import Placer, locate
+from otel_tracepoints.planning import Planner
+from otel_tracepoints.probes.registry import Entry, LastError, PointFilter, Registry, carries_any
+from otel_tracepoints.probes.resolver import Resolution, Resolver
+from otel_tracepoints.reports import Reporter
+from otel_tracepoints.timekeeper import Timekeeper
+
+_LOGGER = logging.getLogger("otel_tracepoints")
+
+#: Seconds between two looks for modules that no import hook announces (control-api.md).
+PENDING_INTERVAL = 1.0
+#: Seconds that sleep() waits for a change in progress before it leaves the hooks to the timekeeper.
+SLEEP_PATIENCE = 0.05
+
+
+class Parts(NamedTuple):
+    """The stages that a debugger joins; the agent builds them."""
+
+    registry: Registry
+    resolver: Resolver
+    engine: Engine
+    emitter: Emitter
+    policy: RedactionPolicy
+    #: Why nothing may be captured (a broken redaction rule), or None.
+    redaction_problem: Optional[str]
+    governor: Governor
+    max_pause_ns: int
+    value_callback: Optional[Callable[..., Any]] = None
+    message_callback: Optional[Callable[..., Any]] = None
+    asleep: bool = False
+
+
+class _Live(NamedTuple):
+    """The running side of an entry. The bucket outlives updates that do not change the rate."""
+
+    gate: Gate
+    bucket: TokenBucket
+
+
+class Debugger:
+    """All probes of this process."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._registry = parts.registry
+        self._resolver = parts.resolver
+        self.redact: Callable[[str], str] = parts.policy.text
+        self._reporter = Reporter(parts.emitter, self.redact, parts.resolver.function_name)
+        self._planner = Planner(
+            parts.policy, parts.resolver.function_name, parts.value_callback, parts.message_callback
+        )
+        self._placer = Placer(parts.resolver, parts.engine)
+        self._timekeeper = Timekeeper(self._look_after)
+        self._services = HitServices(
+            emitter=parts.emitter,
+            governor=parts.governor,
+            policy=parts.policy,
+            function_name=parts.resolver.function_name,
+            max_pause_ns=parts.max_pause_ns,
+            poke=self._timekeeper.poke,
+            fail=self._reporter.fail,
+            observe=parts.emitter.observe,
+        )
+        self._lock = threading.RLock()
+        self._live: Dict[str, _Live] = {}
+        self._awake = not parts.asleep
+        #: Hits of probes that are gone, by (type, outcome): a metric never goes back.
+        self._past: Dict[Tuple[str, str], int] = {}
+
+    # -- Changes ---------------------------------------------------------------------------
+
+    def create(self, payload: Any, type: Optional[ProbeType] = None) -> Dict[str, Any]:
+        """A new point; the answer is the point as the API shows it.
+
+        Raises:
+            InvalidProbe: and its subclasses, for what cannot be accepted.
+            DuplicateId: the id is taken.
+        """
+        probe = schema.parse_create(payload, type)
+        with self._lock:
+            path, resolution = self._check(probe)
+            entry = self._registry.add(probe, path)
+            locate(entry, resolution)
+            self._reporter.watch(probe.id)
+            self._live[probe.id] = _Live(Gate(entry.counts, self._services), TokenBucket(probe.rate_limit))
+            self._timekeeper.start()
+            self._apply(entry, resolution)
+            self._timekeeper.poke()
+            return self._show(entry)
+
+    def validate(self, payload: Any) -> Dict[str, Any]:
+        """What `create` would answer or raise, without creating anything."""
+        probe = schema.parse_create(payload, None)
+        with self._lock:
+            path, resolution = self._check(probe)
+            if self._registry.has(probe.id):
+                raise DuplicateId(f"A point with the id {probe.id} exists already.", {"id": probe.id})
+            entry = Entry(probe, path, time.monotonic())
+            locate(entry, resolution)
+            return self._show(entry)
+
+    def update(self, id: str, payload: Any) -> Dict[str, Any]:
+        """Change a point; a bad value changes nothing."""
+        with self._lock:
+            entry = self._registry.get(id)
+            before = entry.probe
+            probe = schema.parse_update(before, payload, self.redact)
+            self._registry.replace(entry, probe)
+            if isinstance(payload, Mapping) and "expireSeconds" in payload:
+                self._registry.set_expiry(entry)
+            if probe.condition != before.condition:
+                entry.error = None
+                self._reporter.condition_changed(id)
+            if probe.rate_limit != before.rate_limit:
+                self._live[id] = self._live[id]._replace(bucket=TokenBucket(probe.rate_limit))
+            self._apply(entry)
+            self._timekeeper.poke()
+            return self._show(entry)
+
+    def delete(self, id: str) -> None:
+        """Remove a point.
+
+        Raises:
+            PointNotFound: there is none, or another caller was faster.
+        """
+        with self._lock:
+            entry = self._registry.remove(id)
+            live = self._live.pop(id)
+            live.gate.plan = None
+            self._placer.remove(entry)
+            self._reporter.forget(id)
+            self._remember(entry)
+
+    def delete_many(self, tags: Iterable[str] = (), *, all: bool = False) -> int:
+        """Remove the points that carry any of the tags, or all; answers how many."""
+        wanted = tuple(tags)
+        with self._lock:
+            chosen = [e for e in self._registry.entries() if all or carries_any(e.probe, wanted)]
+            for entry in chosen:
+                self.delete(entry.probe.id)
+            return len(chosen)
+
+    def set_enabled(self, id: str, enabled: bool) -> None:
+        """Switch one point on or off; doing so twice is fine."""
+        with self._lock:
+            self._switch(self._registry.get(id), enabled)
+
+    def set_enabled_by_tags(self, tags: Iterable[str], enabled: bool) -> int:
+        """Switch the points that carry any of the tags; answers how many changed."""
+        wanted = tuple(tags)
+        with self._lock:
+            chosen = [e for e in self._registry.entries() if carries_any(e.probe, wanted)]
+            return sum(self._switch(entry, enabled) for entry in chosen)
+
+    def sleep(self) -> str:
+        """All probes off at once. The first thing an operator reaches for: it waits for nobody."""
+        self._awake = False
+        for live in list(self._live.values()):
+            live.gate.plan = None
+        if self._lock.acquire(timeout=SLEEP_PATIENCE):
+            try:
+                self._apply_all()
+            finally:
+                self._lock.release()
+        else:  # a change is in progress; it sees that we sleep, and the rest is done after it
+            self._timekeeper.poke()
+        return "sleeping"
+
+    def wake(self) -> str:
+        """All probes on again, with what they had counted."""
+        with self._lock:
+            self._awake = True
+            self._apply_all()
+        self._timekeeper.poke()
+        return "awake"
+
+    def audit(
+        self,
+        action: str,
+        outcome: str,
+        *,
+        probe_id: Optional[str] = None,
+        count: Optional[int] = None,
+        client: Optional[str] = None,
+    ) -> None:
+        """Tell that a change was asked for, and what came of it."""
+        self._reporter.audit(action, outcome, probe_id, count, client)
+
+    # -- Questions -------------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """``awake`` or ``sleeping``."""
+        return "awake" if self._awake else "sleeping"
+
+    def point(self, id: str) -> Dict[str, Any]:
+        """One point.
+
+        Raises:
+            PointNotFound: there is none.
+        """
+        return self._show(self._registry.get(id))
+
+    def points(self, wanted: PointFilter = PointFilter()) -> List[Dict[str, Any]]:  # noqa: B008 - immutable
+        """The points that pass the filter."""
+        return [self._show(entry) for entry in self._registry.select(wanted, self._same_file)]
+
+    def explain(self, id: str) -> Dict[str, Any]:
+        """Why hits of a point do or do not arrive."""
+        entry = self._registry.get(id)
+        counts = entry.counts.as_dict()
+        state = self._registry.state(entry)
+        placed = entry.location is not None
+        sink = self._parts.emitter.status()
+        notes = list(self._parts.engine.notes(id))
+        reached: Optional[bool] = None
+        if placed:
+            reached = sum(counts.values()) > 0
+            if not reached and (state is not ProbeState.ACTIVE or not self._awake):
+                reached = None
+        answer = {
+            "summary": "",
+            "state": state.value,
+            "module": {"imported": entry.imported, "name": self._resolver.loaded(entry.path)},
+            "files": [entry.path],
+            "functions": list(entry.location.functions) if entry.location else [],
+            "reached": reached,
+            "counts": counts,
+            "error": self._show_error(entry),
+            "eventSink": sink,
+        }
+        answer["summary"] = " ".join([summarise(entry, answer, awake=self._awake), *notes])
+        return answer
+
+    def lines(self, file: str) -> Dict[str, Any]:
+        """The lines of a file that a probe may be put on."""
+        path = self._resolver.match(file)
+        found = self._resolver.lines(path)
+        return {
+            "file": found.file,
+            "imported": found.imported,
+            "lines": [{"line": line, "functions": list(names)} for line, names in sorted(found.lines.items())],
+        }
+
+    def hits(
+        self, after: Optional[int] = None, limit: int = 100, wait: float = 0.0, point: Optional[str] = None
+    ) -> Dict[str, Any]:
+        """Recent hits, oldest first; waits up to ``wait`` seconds for one."""
+        return self._parts.emitter.hits(after, limit, wait, point)
+
+    def on_hit(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have a callback called (off the hit path) after each new hit; call the answer to end that."""
+        return self._parts.emitter.on_hit(callback)
+
+    def probe_count(self) -> int:
+        """How many probes there are."""
+        return len(self._registry.entries())
+
+    def active_count(self) -> int:
+        """How many probes are placed and on."""
+        return sum(self._registry.state(e) is ProbeState.ACTIVE for e in self._registry.entries())
+
+    def hit_counts(self) -> Dict[Tuple[str, str], int]:
+        """Arrivals so far by (probe type, outcome), those of removed probes included."""
+        totals = dict(self._past)
+        for entry in self._registry.entries():
+            _add(totals, entry)
+        return totals
+
+    # -- Life ------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Remove every hook; the debugger cannot be used afterwards."""
+        for live in list(self._live.values()):
+            live.gate.plan = None
+        self._timekeeper.stop()
+        with self._lock:
+            self._placer.close()
+            for entry in self._registry.entries():
+                self._registry.remove(entry.probe.id)
+            self._live.clear()
+
+    def after_fork_in_child(self) -> None:
+        """The child keeps probes and counts for itself; locks and threads are made anew."""
+        pipeline.after_fork_in_child()
+        self._lock = threading.RLock()
+        self._registry.after_fork_in_child()
+        self._parts.engine.after_fork_in_child()
+        self._timekeeper.after_fork_in_child(restart=bool(self._live))
+
+    # -- Within ----------------------------------------------------------------------------
+
+    def _check(self, probe: Probe) -> Tuple[str, Resolution]:
+        path = self._resolver.match(probe.file)
+        return path, self._placer.resolve(path, probe.line)
+
+    def _switch(self, entry: Entry, enabled: bool) -> bool:
+        if entry.probe.enabled == enabled:
+            return False
+        self._registry.replace(entry, entry.probe.replace(enabled=enabled))
+        self._apply(entry)
+        self._timekeeper.poke()
+        return True
+
+    def _apply(self, entry: Entry, resolution: Optional[Resolution] = None) -> None:
+        """Make the engine agree with the registry about one entry: the only place that hooks."""
+        live = self._live[entry.probe.id]
+        if self._parts.redaction_problem is not None:
+            entry.error = LastError("INVALID_REDACTION", self._parts.redaction_problem, time.time_ns())
+        off = (ProbeState.EXPIRED, ProbeState.DISABLED)
+        if not self._awake or self._registry.state(entry) in off or self._parts.redaction_problem is not None:
+            live.gate.plan = None
+            self._placer.remove(entry)
+            return
+        live.gate.plan = self._planner.plan(entry, live.bucket)
+        self._placer.place(entry, live.gate, resolution)
+        if not self._awake:  # sleep() came while we placed, and may have run before the gate was on
+            live.gate.plan = None
+
+    def _apply_all(self) -> None:
+        for entry in self._registry.entries():
+            self._apply(entry)
+
+    def _look_after(self, poked: Set[str]) -> Optional[float]:
+        """One round of the timekeeper; answers when it wants the next."""
+        delays: List[float] = []
+        with self._lock:
+            now = time.monotonic()
+            for entry in self._registry.entries():
+                live = self._live[entry.probe.id]
+                if live.gate.rate_limit_told:
+                    delay = self._report_rate_limit(entry, live.gate)
+                    if delay is not None:
+                        delays.append(delay)
+                if live.gate.plan is not None and (entry.expired(now) or not self._awake):
+                    self._apply(entry)
+                elif entry.expires_at is not None and entry.expires_at > now:
+                    delays.append(entry.expires_at - now)
+            if not self._awake:
+                self._apply_all()
+            waiting = self._placer.waiting()
+            for entry, gate in waiting:
+                self._placer.look_again(entry, gate)
+            if waiting:
+                delays.append(PENDING_INTERVAL)
+        return min(delays) if delays else None
+
+    def _report_rate_limit(self, entry: Entry, gate: Gate) -> Optional[float]:
+        delay = self._reporter.rate_limited(entry)
+        if delay is None:
+            gate.rate_limit_told = False
+            # A hit may have been dropped between the report and the line above, and not have poked.
+            delay = self._reporter.rate_limited(entry)
+            gate.rate_limit_told = gate.rate_limit_told or delay is not None
+        return delay
+
+    def _same_file(self, entry: Entry, file: str) -> bool:
+        return self._resolver.same_file(entry.path, file)
+
+    def _remember(self, entry: Entry) -> None:
+        _add(self._past, entry)
+
+    def _show(self, entry: Entry) -> Dict[str, Any]:
+        runtime = schema.PointRuntime(
+            state=self._registry.state(entry),
+            resolved=entry.location,
+            error=self._show_error(entry),
+            created_ns=entry.created_ns,
+            last_hit_ns=entry.last_hit_ns,
+            counts=entry.counts.as_dict(),
+        )
+        return schema.render_point(entry.probe, runtime, self.redact)
+
+    def _show_error(self, entry: Entry) -> Optional[Dict[str, Any]]:
+        error = entry.error
+        if error is None:
+            return None
+        at = schema.timestamp(error.at_ns)
+        return {"error": error.message, "code": error.code, "details": {}, "at": at}
+
+
+def _add(totals: Dict[Tuple[str, str], int], entry: Entry) -> None:
+    for outcome, count in entry.counts.as_dict().items():
+        key = (entry.probe.type.value, outcome)
+        totals[key] = totals.get(key, 0) + count

@@ -1,0 +1,51 @@
+"""From a probe's definition to what its hits need: parsed, limited, redacted once, on the control path."""
+
+from __future__ import annotations
+
+from types import CodeType
+from typing import Any, Callable, Optional
+
+from otel_tracepoints.capture.collector import Collector
+from otel_tracepoints.capture.message import MessageRenderer
+from otel_tracepoints.capture.redaction import RedactionPolicy
+from otel_tracepoints.expression import parse_condition, parse_template, parse_watch
+from otel_tracepoints.limits import TokenBucket
+from otel_tracepoints.pipeline import Plan
+from otel_tracepoints.probes.registry import Entry
+
+
+class Planner:
+    """Makes the plan of each probe, with the process's redaction."""
+
+    def __init__(
+        self,
+        policy: RedactionPolicy,
+        function_name: Callable[[CodeType], str],
+        value_callback: Optional[Callable[..., Any]] = None,
+        message_callback: Optional[Callable[..., Any]] = None,
+    ) -> None:
+        self._policy = policy
+        self._function_name = function_name
+        self._value_callback = value_callback
+        self._message_callback = message_callback
+
+    def plan(self, entry: Entry, bucket: TokenBucket) -> Plan:
+        """The plan of an entry as it is defined now."""
+        probe, policy = entry.probe, self._policy
+        sensitive, redact = policy.is_sensitive, policy.text
+        collector = Collector(policy, probe.snapshot, self._function_name, self._value_callback)
+        return Plan(
+            entry=entry,
+            condition=None if probe.condition is None else parse_condition(probe.condition, sensitive),
+            bucket=bucket,
+            budget=entry.budget,
+            collector=collector,
+            renderer=MessageRenderer(policy, collector, self._message_callback, probe.id),
+            template=None if probe.message is None else parse_template(probe.message, sensitive),
+            watches=tuple(parse_watch(text, sensitive) for text in probe.watch),
+            file=entry.path,
+            line=probe.line,
+            shown_condition=None if probe.condition is None else redact(probe.condition),
+            shown_template=None if probe.message is None else redact(probe.message),
+            shown_tags=tuple(redact(tag) for tag in probe.tags),
+        )
