@@ -11,7 +11,7 @@ import atexit
 import importlib.util
 import logging
 import threading
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
@@ -27,13 +27,23 @@ _LOGGER = logging.getLogger("otel_tracepoints")
 #: they go where our defaults send them. The SDK alone waits up to 30 s, or without bound.
 EXIT_TIMEOUT = 2.0
 
+SPANS_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+
+
+class _Chosen:
+    """Whether this process's spans go where our defaults send them."""
+
+    sink = False
+
 
 class TracepointsDistro(BaseDistro):  # type: ignore[misc] # untyped before 1.36
     """Sets defaults for what the user left unset; never raises."""
 
     def _configure(self, **_: Any) -> None:
         try:
-            config.set_defaults(defaults())
+            chosen = defaults()
+            _Chosen.sink = SPANS_ENDPOINT in chosen
+            config.set_defaults(chosen)
             config.append_resource_attributes(
                 {"telemetry.distro.name": NAME, "telemetry.distro.version": VERSION}
             )
@@ -47,7 +57,7 @@ class TracepointsConfigurator(_OTelSDKConfigurator):  # type: ignore[misc] # unt
     def _configure(self, **kwargs: Any) -> None:
         try:
             super()._configure(**kwargs)
-            if not config.is_set("OTEL_EXPORTER_OTLP_"):
+            if _Chosen.sink:
                 _bound_exit(trace.get_tracer_provider())
         except Exception:
             _LOGGER.exception("OpenTelemetry's SDK could not be configured")
@@ -62,19 +72,21 @@ def defaults() -> Dict[str, str]:
     settings, _ = config.Settings.load_leniently()
     url = settings.event_sink_url
     chosen = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
-    if config.is_set("OTEL_EXPORTER_OTLP_") or url == config.NO_SINK:
-        return {} if url != config.NO_SINK else {**chosen, "OTEL_TRACES_EXPORTER": "none"}
+    if config.is_set("OTEL_EXPORTER_OTLP_"):
+        return {}  # the user has an OTLP back end: the SDK's own defaults stand
+    if url == config.NO_SINK:
+        return {**chosen, "OTEL_TRACES_EXPORTER": "none"}
     exporter, endpoint = _exporter(settings.event_sink_protocol, url)
-    # The distro's own variable names are set last, so that what they mean is one sink.
-    return {
-        **chosen,
-        "OTEL_TRACES_EXPORTER": exporter,
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
-        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "10",
-    }
+    chosen.update({"OTEL_TRACES_EXPORTER": exporter, SPANS_ENDPOINT: endpoint})
+    if settings.event_sink_headers:
+        pairs = (f"{name}={value}" for name, value in settings.event_sink_headers.items())
+        chosen["OTEL_EXPORTER_OTLP_TRACES_HEADERS"] = ",".join(pairs)
+    if settings.event_sink_certificate is not None:
+        chosen["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"] = settings.event_sink_certificate
+    return chosen
 
 
-def _exporter(protocol: str, url: str) -> "tuple[str, str]":
+def _exporter(protocol: str, url: str) -> Tuple[str, str]:
     """Which exporter of the SDK to use, and the endpoint in the form that it wants."""
     parts = urlsplit(url)
     over_http = protocol.startswith("http") or (
