@@ -1,0 +1,1 @@
+"""Probes: from a file and a line to the code objects that hold it, now or on import."""

@@ -1,0 +1,79 @@
+"""What is in ``sys.modules``, read without running any of its code.
+
+Its entries are hostile: lazy modules import when touched, applications put any object there, and
+other threads import meanwhile. So only real modules are read, through the module type's own
+slots.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+from importlib.machinery import ModuleSpec
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+_module_type: Any = types.ModuleType
+_namespace: Callable[[Any], Any] = _module_type.__dict__["__dict__"].__get__
+
+
+class LoadedModule(NamedTuple):
+    """A module with a file.
+
+    Attributes:
+        name: Its key in ``sys.modules``.
+        file: As the module says it: may be relative, a symbolic link, a ``.pyc``.
+        namespace: The live globals; hold them no longer than a look takes.
+    """
+
+    name: str
+    file: str
+    namespace: Dict[str, Any]
+
+
+def loaded_modules() -> List[LoadedModule]:
+    """All modules with a file; a module that is there under two names comes with its own first."""
+    found: List[LoadedModule] = []
+    aliases: List[LoadedModule] = []
+    for name, module in _entries():
+        namespace = module_namespace(module)
+        if namespace is None or type(name) is not str:
+            continue
+        file = _file(namespace)
+        if file is not None:
+            own = namespace.get("__name__") == name if type(namespace.get("__name__")) is str else False
+            (found if own else aliases).append(LoadedModule(name, file, namespace))
+    return found + aliases
+
+
+def module_namespace(module: object) -> Optional[Dict[str, Any]]:
+    """The globals of a real module that has been loaded; None of anything else."""
+    # A lazy module has a file before it has any code: it is not loaded yet.
+    if type(module) is importlib.util._LazyModule:  # type: ignore[attr-defined]
+        return None
+    try:
+        namespace = _namespace(module)
+    except TypeError:
+        return None
+    return namespace if type(namespace) is dict else None
+
+
+def frozen_file_names() -> Dict[str, str]:
+    """``<frozen os>`` → the file of that module: what code of frozen modules calls its file."""
+    return {f"<frozen {module.name}>": module.file for module in loaded_modules() if _is_frozen(module)}
+
+
+def _entries() -> List[Any]:
+    modules: Any = sys.modules
+    # Copied in one step of C: imports of other threads change it while we look.
+    return list(dict.copy(modules).items()) if type(modules) is dict else []
+
+
+def _file(namespace: Dict[str, Any]) -> Optional[str]:
+    file = namespace.get("__file__")
+    return file if type(file) is str and file else None
+
+
+def _is_frozen(module: LoadedModule) -> bool:
+    spec = module.namespace.get("__spec__")
+    return type(spec) is ModuleSpec and type(spec.origin) is str and spec.origin == "frozen"

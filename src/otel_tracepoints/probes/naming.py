@@ -1,0 +1,159 @@
+"""What a code object is called: ``pkg.mod.Class.method``, the form of ``code.function.name``.
+
+Asked for on the hit path, so the answer is a look-up in memory; what was not prepared there is
+worked out from memory as well, never from a file.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+import weakref
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from otel_tracepoints.probes.codes import nested
+from otel_tracepoints.probes.modules import loaded_modules, module_namespace
+
+#: Names kept; programs that make ever new code must not fill the memory.
+_MAX_NAMES = 20_000
+#: Objects looked at to find the class of a method where code objects do not know it (before 3.11).
+_MAX_LOOKS = 3_000
+
+_namespace_of: Callable[[type], Any] = type.__dict__["__dict__"].__get__
+_flags_of: Callable[[type], int] = type.__dict__["__flags__"].__get__
+#: Py_TPFLAGS_TYPE_SUBCLASS (Include/object.h): the object is a class, whatever its metaclass says.
+_IS_TYPE = 1 << 31
+
+#: Name and first line of a code object, and what it is called.
+TreeNames = Dict[Tuple[str, int], str]
+
+
+class _Known(NamedTuple):
+    code: Callable[[], Optional[types.CodeType]]
+    name: str
+
+
+def qualname_within(code: types.CodeType, parent: Optional[types.CodeType], parent_name: str) -> str:
+    """The qualified name, without the module, of code that was found in its parent's constants."""
+    own = getattr(code, "co_qualname", None)
+    if type(own) is str:
+        return own
+    if parent is None or parent.co_name == "<module>":
+        return code.co_name
+    # Class bodies are the only nested code without fast locals.
+    between = ".<locals>." if parent.co_flags & inspect.CO_OPTIMIZED else "."
+    return parent_name + between + code.co_name
+
+
+def tree_names(root: types.CodeType) -> TreeNames:
+    """The qualified names of a whole module, by name and first line."""
+    names: TreeNames = {}
+    for code, name in _qualnames(root):
+        names.setdefault((code.co_name, code.co_firstlineno), name)
+    return names
+
+
+def _qualnames(root: types.CodeType) -> Iterator[Tuple[types.CodeType, str]]:
+    waiting: List[Tuple[types.CodeType, Optional[types.CodeType], str]] = [(root, None, "")]
+    while waiting:
+        code, parent, parent_name = waiting.pop()
+        name = qualname_within(code, parent, parent_name)
+        yield code, name
+        waiting.extend((inner, code, name) for inner in nested(code))
+
+
+def full_name(module: Optional[str], qualname: str) -> str:
+    """Both parts together; a module's own body is called like the module."""
+    if not module:
+        return qualname
+    return module if qualname == "<module>" else module + "." + qualname
+
+
+class FunctionNames:
+    """Code object → name. `of` is for the hit path: no I/O, no locks, bounded.
+
+    Entries are keyed by id and hold the code weakly: an id that was given to another code object
+    since is noticed, and nothing of the application is kept alive.
+    """
+
+    def __init__(self) -> None:
+        self._known: Dict[int, _Known] = {}
+        self._qualnames: Dict[int, _Known] = {}
+        self._modules: Dict[str, str] = {}
+        self._modules_seen = -1
+
+    def of(self, code: types.CodeType) -> str:
+        """The name of any code object."""
+        known = self._known.get(id(code))
+        if known is not None and known.code() is code:
+            return known.name
+        module = self._module_of(code.co_filename)
+        learned = self._qualnames.get(id(code))
+        if learned is not None and learned.code() is code:
+            name = full_name(module, learned.name)
+        else:
+            name = full_name(module, _qualname(code, module))
+        # Of code that is about to run (`python -m`) the module may not be known just yet.
+        if module is not None:
+            self.remember(code, name)
+        return name
+
+    def learn(self, root: types.CodeType) -> None:
+        """Note the qualified names in a module's code that has not run yet."""
+        if len(self._qualnames) >= _MAX_NAMES:
+            self._qualnames = {}
+        for code, name in _qualnames(root):
+            self._qualnames[id(code)] = _Known(weakref.ref(code), name)
+
+    def remember(self, code: types.CodeType, name: str) -> None:
+        """Keep a name that was worked out with more knowledge than `of` has."""
+        if len(self._known) >= _MAX_NAMES:
+            self._known = {}
+        self._known[id(code)] = _Known(weakref.ref(code), name)
+
+    def _module_of(self, file: str) -> Optional[str]:
+        found = self._modules.get(file)
+        # As many modules as at the last look means, nearly always, the same ones.
+        if found is None and len(sys.modules) != self._modules_seen:
+            self._modules_seen = len(sys.modules)
+            table: Dict[str, str] = {}
+            for module in loaded_modules():
+                table.setdefault(module.file, module.name)
+            self._modules = table
+            found = table.get(file)
+        return found
+
+
+def _qualname(code: types.CodeType, module: Optional[str]) -> str:
+    own = getattr(code, "co_qualname", None)
+    if type(own) is str:
+        return own
+    namespace = module_namespace(sys.modules.get(module)) if module else None
+    return (_search(code, namespace) if namespace is not None else None) or code.co_name
+
+
+def _search(code: types.CodeType, namespace: Dict[str, Any]) -> Optional[str]:
+    """The class of the module in whose namespace a function with this code lies, and its name."""
+    looks = 0
+    for name, value in list(namespace.items()):
+        if not _flags_of(type(value)) & _IS_TYPE:
+            continue
+        for member in list(_namespace_of(value).values()):
+            looks += 1
+            if looks > _MAX_LOOKS:
+                return None
+            if any(getattr(each, "__code__", None) is code for each in _functions(member)):
+                return f"{name}.{code.co_name}"
+    return None
+
+
+def _functions(member: Any) -> List[types.FunctionType]:
+    kind = type(member)
+    if kind is staticmethod or kind is classmethod:
+        candidates: Tuple[Any, ...] = (member.__func__,)
+    elif kind is property:
+        candidates = (member.fget, member.fset, member.fdel)
+    else:
+        candidates = (member,)
+    return [each for each in candidates if type(each) is types.FunctionType]

@@ -1,0 +1,215 @@
+r"""Which file a client means: real paths, whole-segment suffixes, the deny list.
+
+Rules (``docs/api.md``, field ``file``): a real path wins, then the longest suffix of whole
+segments; ``/`` and ``\`` are the same; two segments in common are enough where the client's
+path is longer than ours, a base name alone is not.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from typing import Dict, Iterable, List, NamedTuple, Optional, Pattern, Sequence, Tuple
+
+_SEPARATORS = re.compile(r"[/\\]+")
+_DRIVE = re.compile(r"[A-Za-z]:")
+#: The caches are emptied when they get this large: programs that exec generated code under ever
+#: new names must not make them grow for ever.
+_MAX_CACHED = 20_000
+
+
+def segments(path: str) -> Tuple[str, ...]:
+    r"""The parts of a path with either separator, without drive, root, ``.`` and ``..``.
+
+    ``C:\src\shop\.\cart.py`` is ``("src", "shop", "cart.py")``.
+    """
+    parts: List[str] = []
+    for part in _SEPARATORS.split(path):
+        if part in ("", ".") or _DRIVE.fullmatch(part):
+            continue
+        if part == "..":
+            del parts[-1:]
+            continue
+        parts.append(part)
+    return tuple(parts)
+
+
+class SuffixMatch(NamedTuple):
+    """The paths that share the longest suffix with the wanted one.
+
+    Attributes:
+        length: Number of whole segments in common; 0 with no paths.
+        whole: All of the wanted path's segments are in common.
+        paths: Sorted, without repetition.
+    """
+
+    length: int
+    whole: bool
+    paths: Tuple[str, ...]
+
+
+def longest_suffix(wanted: Sequence[str], paths: Iterable[str], ignore_case: bool = False) -> SuffixMatch:
+    """The paths that have the most trailing segments in common with `wanted`.
+
+    ``mod.py`` also means a ``mod.pyc`` that was shipped without its source.
+    """
+    reverse = [_comparable(part, ignore_case) for part in reversed(wanted)]
+    if not reverse:
+        return SuffixMatch(0, False, ())
+    best = 1
+    found: Dict[str, None] = {}
+    for path in paths:
+        # Most paths fail on the base name; splitting them all would cost far more.
+        base = path[max(path.rfind("/"), path.rfind("\\")) + 1 :]
+        if _source_name(_comparable(base, ignore_case)) != _source_name(reverse[0]):
+            continue
+        length = 1
+        for ours, theirs in zip(reversed(segments(path)[:-1]), reverse[1:]):
+            if _comparable(ours, ignore_case) != theirs:
+                break
+            length += 1
+        if length > best:
+            best = length
+            found = {}
+        if length == best:
+            found[path] = None
+    if not found:
+        return SuffixMatch(0, False, ())
+    return SuffixMatch(best, best == len(reverse), tuple(sorted(found)))
+
+
+def _comparable(part: str, ignore_case: bool) -> str:
+    return part.casefold() if ignore_case else os.path.normcase(part)
+
+
+def _source_name(base: str) -> str:
+    return base[:-1] if base.endswith(".pyc") else base
+
+
+def spelled(path: str, wanted: Sequence[str]) -> str:
+    """`path` with its last segments spelled as in `wanted`: what a case-insensitive file system opens."""
+    kept = path
+    for _ in wanted:
+        kept = os.path.dirname(kept)
+    return os.path.join(kept, *wanted)
+
+
+class RealPaths:
+    """Real paths, cached: the same file through two symbolic links is one file.
+
+    A relative name (Python 3.8 gives one to the script of ``python x.py``) is looked for from the
+    directory in which this was created, then from the current one, since a program may have
+    changed it. Thread safe: the caches are plain dicts, and a lost update costs one look-up.
+    """
+
+    def __init__(self) -> None:
+        self._start = _current_directory()
+        self._directories: Dict[str, str] = {}
+        self._names: Dict[str, str] = {}
+
+    def of(self, path: str) -> str:
+        """The real path of an absolute or relative path; of a name that is no path, the name.
+
+        ``<string>`` and a relative name of no existing file are such names: code objects of
+        exec-ed source carry them.
+        """
+        known = self._names.get(path)
+        if known is not None:
+            return known
+        real = self._look_up(path)
+        # A relative name without a file may get one later, or from another directory.
+        if os.path.isabs(path) or real != path:
+            if len(self._names) >= _MAX_CACHED:
+                self._names.clear()
+            self._names[path] = real
+        return real
+
+    def cached(self, path: str) -> Optional[str]:
+        """What `of` found before, without touching the disk."""
+        return self._names.get(path)
+
+    def absolute(self, path: str) -> str:
+        """The real path of `path` from the start directory, whether or not it exists."""
+        return self._real(os.path.join(self._start, path))
+
+    def _look_up(self, path: str) -> str:
+        if "\0" in path or not path or path.startswith("<"):
+            return path
+        if os.path.isabs(path):
+            return self._real(path)
+        for directory in (self._start, _current_directory()):
+            joined = os.path.join(directory, path)
+            if directory and within_file_system(joined):
+                return self._real(joined)
+        return path
+
+    def _real(self, path: str) -> str:
+        # Files of one directory share all but one step: thousands of modules lie in a few hundred.
+        directory, base = os.path.split(os.path.normpath(path) if ".." not in path else path)
+        if base in ("", ".", "..") or ".." in path:
+            return _realpath(path)
+        real = self._directories.get(directory)
+        if real is None:
+            if len(self._directories) >= _MAX_CACHED:
+                self._directories.clear()
+            real = self._directories[directory] = _realpath(directory)
+        joined = os.path.join(real, base)
+        return _realpath(joined) if os.path.islink(joined) else joined
+
+
+def within_file_system(path: str) -> bool:
+    """Whether the path is a file, or lies inside one (a member of a zip archive)."""
+    while path:
+        if os.path.isfile(path):
+            return True
+        if os.path.isdir(path):
+            return False
+        parent = os.path.dirname(path)
+        if parent == path:
+            return False
+        path = parent
+    return False
+
+
+def _realpath(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):
+        return os.path.abspath(path)
+
+
+def _current_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # removed while we run in it
+        return ""
+
+
+class DenyList:
+    """Path globs of files that take no probe (``DEBUGIN_DENY_FILES``).
+
+    ``*`` crosses separators. A glob matches the whole real path, any whole-segment suffix of it,
+    and everything below a directory that it matches: ``*/secrets/*``, ``payments/keys.py`` and
+    ``/srv/vendor`` are all of use.
+    """
+
+    def __init__(self, globs: Iterable[str]) -> None:
+        self._patterns: List[Pattern[str]] = []
+        for glob in globs:
+            base = _slashed(glob.strip()).rstrip("/")
+            if not base:
+                continue
+            anchored = [base] if base.startswith(("/", "*")) or _DRIVE.match(base) else [base, "*/" + base]
+            for start in anchored:
+                for whole in (start, start + "/*"):
+                    self._patterns.append(re.compile(fnmatch.translate(whole)))
+
+    def denies(self, path: str) -> bool:
+        """Whether this real path is on the list."""
+        slashed = _slashed(path)
+        return any(pattern.match(slashed) for pattern in self._patterns)
+
+
+def _slashed(path: str) -> str:
+    return os.path.normcase(path).replace("\\", "/")
