@@ -14,7 +14,7 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import Any, Dict, Iterable, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Tuple
 
 from otel_tracepoints.errors import ControlApiError
 
@@ -61,12 +61,23 @@ class Client:
         url: Base address, ``http://host:port`` with an optional path.
         token: Bearer token, if the API wants one.
         timeout: Seconds to wait for an answer.
+        headers: More headers for every call.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, token: Optional[str] = None, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        token: Optional[str] = None,
+        timeout: float = TIMEOUT,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> None:
         self.url = base_url(url)
         self._timeout = timeout
-        self._headers = {"Accept": "application/json", "User-Agent": "otel-tracepoints-cli"}
+        self._headers = {
+            "Accept": "application/json",
+            "User-Agent": "otel-tracepoints-cli",
+            **(headers or {}),
+        }
         if token:
             self._headers["Authorization"] = "Bearer " + token
         # A proxy cannot reach the user's own loopback, though many environments name one for everything.
@@ -150,7 +161,7 @@ class Client:
             if isinstance(document.get("error"), str) and isinstance(document.get("code"), str):
                 raise Refused(status, content, document)
         raise Unreachable(
-            f"What answers at {self.url} is not an agent's control API (HTTP {status}, not its form of answer).",
+            f"What answers at {self.url} is not an agent's control API (HTTP {status}, in another form).",
             _ADDRESS,
         )
 

@@ -67,9 +67,7 @@ def health_hints(document: Dict[str, Any]) -> List[str]:
     if "engine" not in document:
         hints.append("This is all that is told without a token: --token, --token-file.")
     if sink.get("connected") is False:
-        hints.append(
-            "Nobody takes the hits: start otel-tracepoints sink, or set DEBUGIN_EVENT_SINK_URL of the service."
-        )
+        hints.append("Nobody takes the hits: run otel-tracepoints sink, or set DEBUGIN_EVENT_SINK_URL there.")
     if isinstance(sink.get("dropped"), int) and sink["dropped"] > 0:
         hints.append("Hits were dropped: see docs/troubleshooting.md, or lower the rate of the probes.")
     return hints

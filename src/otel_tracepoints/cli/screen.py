@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
@@ -18,6 +19,21 @@ from otel_tracepoints.cli.visible import visible
 _PIPE_WIDTH = 100_000
 
 
+class PlainConsole(Console):
+    """A console that takes brackets and emoji names for what they are: text of others.
+
+    A reader that went away is the caller's to handle (rich would end the process).
+    """
+
+    def __init__(self) -> None:
+        width = None if sys.stdout.isatty() else _PIPE_WIDTH
+        super().__init__(width=width, markup=False, emoji=False, highlight=False)
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich while it handles the BrokenPipeError."""
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
 class Screen:
     """Prints answers for a person, or, with ``as_json``, as they came.
 
@@ -27,7 +43,7 @@ class Screen:
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
         self._answers = 0
-        self._out: Optional[Console] = None
+        self._out: Optional[PlainConsole] = None
 
     def answer(self, answer: Answer, show: Callable[[Dict[str, Any]], None]) -> None:
         """An answer of the API: unchanged with ``--json``, else as ``show`` shows it."""
@@ -90,12 +106,10 @@ class Screen:
             stream.write(b"\n")
         stream.flush()
 
-    def _console(self) -> Console:
+    def _console(self) -> PlainConsole:
         if self._out is None:
-            # Made late, so that it looks at the stdout of now; without markup, emoji and
-            # highlighting, because brackets in a value are the value's.
-            width = None if sys.stdout.isatty() else _PIPE_WIDTH
-            self._out = Console(width=width, markup=False, emoji=False, highlight=False)
+            # Made late, so that it looks at the stdout of now.
+            self._out = PlainConsole()
         return self._out
 
 
