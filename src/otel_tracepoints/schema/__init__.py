@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from otel_tracepoints.schema.body import decode_json
 from otel_tracepoints.schema.parse import parse_create, parse_tags, parse_update
-from otel_tracepoints.schema.query import PointFilter
-from otel_tracepoints.schema.render import PointRuntime, render_point, rfc3339
+from otel_tracepoints.schema.render import PointRuntime, definition, render_point, timestamp
 
 __all__ = [
-    "PointFilter",
     "PointRuntime",
     "decode_json",
+    "definition",
     "parse_create",
     "parse_tags",
     "parse_update",
     "render_point",
-    "rfc3339",
+    "timestamp",
 ]

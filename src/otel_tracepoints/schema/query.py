@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from otel_tracepoints.errors import InvalidField, MissingSelector
-from otel_tracepoints.model import ProbeState, ProbeType
 from otel_tracepoints.schema.fields import IDENTIFIER, STATE, TAG, TYPE
 from otel_tracepoints.schema.kinds import Flag, Integer, Kind, Number, Path, invalid
 
@@ -53,32 +52,6 @@ HITS_PARAMETERS: Tuple[Parameter, ...] = (
 )
 
 
-class PointFilter(NamedTuple):
-    """Which points to list; None and ``()`` leave a criterion out."""
-
-    type: Optional[ProbeType] = None
-    enabled: Optional[bool] = None
-    tags: Tuple[str, ...] = ()
-    file: Optional[str] = None
-    state: Optional[ProbeState] = None
-
-    def matches(self, point: Mapping[str, Any], tags: Optional[Sequence[str]] = None) -> bool:
-        """Whether a rendered point is one of them; ``tags``: its own, where redaction hides them."""
-        if self.type is not None and point["type"] != self.type.value:
-            return False
-        if self.enabled is not None and point["enabled"] is not self.enabled:
-            return False
-        if self.state is not None and point["state"] != self.state.value:
-            return False
-        if self.tags and not set(self.tags) & set(point["tags"] if tags is None else tags):
-            return False
-        if self.file is None:
-            return True
-        resolved = point.get("resolved")
-        paths = [point["file"]] + ([resolved["file"]] if resolved else [])
-        return any(_ends_with(path, self.file) for path in paths)
-
-
 class HitQuery(NamedTuple):
     """Which hits to give, and how long to wait for one (seconds)."""
 
@@ -122,17 +95,6 @@ def parse_query(
     return values
 
 
-def point_filter(values: Mapping[str, Any]) -> PointFilter:
-    """The filter that checked parameters of ``GET /points`` ask for."""
-    return PointFilter(
-        type=ProbeType(values["type"]) if "type" in values else None,
-        enabled=values.get("enabled"),
-        tags=values.get("tag", ()),
-        file=values.get("file"),
-        state=ProbeState(values["state"]) if "state" in values else None,
-    )
-
-
 def delete_selector(values: Mapping[str, Any]) -> Tuple[Tuple[str, ...], bool]:
     """(tags, all) that checked parameters of ``DELETE /points`` ask for.
 
@@ -158,12 +120,3 @@ def hit_query(values: Mapping[str, Any]) -> HitQuery:
         wait=values.get("wait", 0.0),
         point=values.get("point"),
     )
-
-
-def _ends_with(path: str, suffix: str) -> bool:
-    segments, wanted = _segments(path), _segments(suffix)
-    return bool(wanted) and segments[-len(wanted) :] == wanted
-
-
-def _segments(path: str) -> List[str]:
-    return [segment for segment in path.replace("\\", "/").split("/") if segment not in ("", ".")]

@@ -6,7 +6,7 @@ import datetime
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 from otel_tracepoints.model import Location, Outcome, Probe, ProbeState, ProbeType
-from otel_tracepoints.schema.fields import FIELDS
+from otel_tracepoints.schema.fields import FIELDS, settable
 
 
 class PointRuntime(NamedTuple):
@@ -16,7 +16,7 @@ class PointRuntime(NamedTuple):
         error: In the error form (``error``, ``code``, ``details``, ``at``), redacted.
         created_ns: Nanoseconds since the epoch.
         last_hit_ns: The same; None before the first hit.
-        counts: Outcomes that are not in it count 0.
+        counts: By the outcome's name; those that are not in it count 0.
     """
 
     state: ProbeState
@@ -24,8 +24,7 @@ class PointRuntime(NamedTuple):
     error: Optional[Mapping[str, Any]]
     created_ns: int
     last_hit_ns: Optional[int]
-    hit_count: int
-    counts: Mapping[Outcome, int]
+    counts: Mapping[str, int]
 
 
 def render_point(
@@ -50,7 +49,17 @@ def render_point(
     return point
 
 
-def rfc3339(timestamp_ns: int) -> str:
+def definition(probe: Probe) -> Dict[str, Any]:
+    """The body of a create call, with ``type``, that makes this probe again."""
+    body: Dict[str, Any] = {}
+    for field in settable(probe.type):
+        value = getattr(probe, field.attribute)
+        plain = value.value if isinstance(value, ProbeType) else value
+        body[field.name] = field.kind.render(plain, str) if field.kind else plain
+    return body
+
+
+def timestamp(timestamp_ns: int) -> str:
     """A time as RFC 3339 in UTC with milliseconds: ``2026-11-20T10:00:00.000Z``."""
     seconds, rest = divmod(timestamp_ns, 1_000_000_000)
     moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds)
@@ -70,8 +79,8 @@ def _agent_fields(runtime: PointRuntime) -> Dict[str, Any]:
         },
         "state": runtime.state.value,
         "error": None if runtime.error is None else dict(runtime.error),
-        "created": rfc3339(runtime.created_ns),
-        "lastHit": None if last_hit is None else rfc3339(last_hit),
-        "hitCount": runtime.hit_count,
-        "counts": {outcome.value: runtime.counts.get(outcome, 0) for outcome in Outcome},
+        "created": timestamp(runtime.created_ns),
+        "lastHit": None if last_hit is None else timestamp(last_hit),
+        "hitCount": runtime.counts.get(Outcome.EMITTED.value, 0),
+        "counts": {outcome.value: runtime.counts.get(outcome.value, 0) for outcome in Outcome},
     }

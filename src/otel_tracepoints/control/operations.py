@@ -1,0 +1,150 @@
+"""One method a call of the API: checked request in, answer out."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
+from urllib.parse import quote
+
+from otel_tracepoints.control.openapi import document
+from otel_tracepoints.control.parking import Exchange
+from otel_tracepoints.control.target import Target
+from otel_tracepoints.model import ProbeType
+from otel_tracepoints.probes.registry import PointFilter
+from otel_tracepoints.schema.body import decode_json
+from otel_tracepoints.schema.parse import parse_tags
+from otel_tracepoints.schema.query import HitQuery, delete_selector, hit_query
+
+_PUBLIC_HEALTH = ("status", "state", "agent")
+
+
+class Call(NamedTuple):
+    """A request that may be served.
+
+    Attributes:
+        query: Checked values.
+        body: Bytes, not decoded yet.
+        full: The caller may see all of ``/health``.
+        exchange: How to wait without a thread; None: in this thread.
+    """
+
+    id: str
+    query: Mapping[str, Any]
+    body: bytes
+    full: bool
+    exchange: Optional[Exchange]
+
+
+class Answer(NamedTuple):
+    """What is answered; ``changed`` and ``probe_id`` are for the audit."""
+
+    data: Any
+    location: Optional[str] = None
+    changed: Optional[int] = None
+    probe_id: Optional[str] = None
+
+
+class Operations:
+    """The calls; names are those of `routes.Route.operation`."""
+
+    def __init__(self, target: Target, health: Callable[[], Dict[str, Any]]) -> None:
+        self._target = target
+        self._health = health
+
+    def health(self, call: Call) -> Answer:
+        health = self._health()
+        if not call.full:
+            health = {name: health[name] for name in _PUBLIC_HEALTH}
+        return Answer(health)
+
+    def list_points(self, call: Call) -> Answer:
+        points = self._target.points(
+            PointFilter(
+                type=call.query.get("type"),
+                enabled=call.query.get("enabled"),
+                tags=call.query.get("tag", ()),
+                file=call.query.get("file"),
+                state=call.query.get("state"),
+            )
+        )
+        return Answer({"points": points, "total": len(points)})
+
+    def create_tracepoint(self, call: Call) -> Answer:
+        return self._create(call, ProbeType.TRACEPOINT)
+
+    def create_logpoint(self, call: Call) -> Answer:
+        return self._create(call, ProbeType.LOGPOINT)
+
+    def _create(self, call: Call, type_: ProbeType) -> Answer:
+        point = self._target.create(decode_json(call.body), type_)
+        location = "/points/" + quote(point["id"], safe=":")
+        return Answer(point, location, probe_id=point["id"])
+
+    def validate_point(self, call: Call) -> Answer:
+        return Answer(self._target.validate(decode_json(call.body)))
+
+    def get_point(self, call: Call) -> Answer:
+        return Answer(self._target.point(call.id))
+
+    def update_point(self, call: Call) -> Answer:
+        return Answer(self._target.update(call.id, decode_json(call.body)))
+
+    def patch_point(self, call: Call) -> Answer:
+        return self.update_point(call)
+
+    def delete_point(self, call: Call) -> Answer:
+        self._target.delete(call.id)
+        return Answer(None)
+
+    def delete_points(self, call: Call) -> Answer:
+        tags, everything = delete_selector(call.query)
+        removed = self._target.delete_many(tags, all=everything)
+        return Answer({"removed": removed}, changed=removed)
+
+    def enable_point(self, call: Call) -> Answer:
+        return self._switch(call, True)
+
+    def disable_point(self, call: Call) -> Answer:
+        return self._switch(call, False)
+
+    def _switch(self, call: Call, enabled: bool) -> Answer:
+        self._target.set_enabled(call.id, enabled)
+        word = "enabled" if enabled else "disabled"
+        return Answer({"id": call.id, "enabled": enabled, "message": f"The point is {word}."})
+
+    def enable_tags(self, call: Call) -> Answer:
+        return self._switch_tags(call, True)
+
+    def disable_tags(self, call: Call) -> Answer:
+        return self._switch_tags(call, False)
+
+    def _switch_tags(self, call: Call, enabled: bool) -> Answer:
+        tags = parse_tags(decode_json(call.body))
+        changed = self._target.set_enabled_by_tags(tags, enabled)
+        word = "enabled" if enabled else "disabled"
+        noun = "point" if changed == 1 else "points"
+        return Answer({word: changed, "message": f"{changed} {noun} {word}."}, changed=changed)
+
+    def explain_point(self, call: Call) -> Answer:
+        return Answer(self._target.explain(call.id))
+
+    def list_lines(self, call: Call) -> Answer:
+        return Answer(self._target.lines(call.query["file"]))
+
+    def list_hits(self, call: Call) -> Answer:
+        query: HitQuery = hit_query(call.query)
+        exchange = call.exchange
+        if exchange is None or not query.wait:
+            return Answer(self._target.hits(query.after, query.limit, query.wait, query.point))
+        page = self._target.hits(query.after, query.limit, 0.0, query.point)
+        if not page["hits"]:
+            exchange.wait_for_hit(query)
+        return Answer(page)
+
+    def sleep(self, call: Call) -> Answer:
+        return Answer({"state": self._target.sleep()})
+
+    def wake(self, call: Call) -> Answer:
+        return Answer({"state": self._target.wake()})
+
+    def openapi(self, call: Call) -> Answer:
+        return Answer(document())
