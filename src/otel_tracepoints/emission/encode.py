@@ -1,0 +1,224 @@
+"""Snapshot and Report → the flat, primitive attributes of ``docs/telemetry.md``.
+
+Everything is made finite, acyclic and valid UTF-8 here, before any OpenTelemetry call: one bad
+value in a log's body loses the whole export batch, and ``add_event`` may call ``str()`` of what
+it is given, or raise into the application.
+
+Attributes are ordered so that what identifies the hit comes last: where a limit of the
+application's SDK is lower than ours, it drops the oldest.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
+
+from otel_tracepoints import semconv
+from otel_tracepoints.emission.fit import fit, fit_text
+from otel_tracepoints.model import ProbeType, Report, Snapshot, StackFrame
+
+#: Loki refuses a record with more than 128 entries, and a span event holds 128 attributes.
+MAX_VARIABLES = 90
+#: Bytes of a hit's attributes, names and values. Loki refuses 64 KiB, and 64 hits stay below
+#: the 4 MiB that a gRPC server takes.
+MAX_HIT_BYTES = 32 * 1024
+#: Bytes of a log record's body; with the attributes it stays below Loki's limit too.
+MAX_BODY_BYTES = 16 * 1024
+#: Bytes of an attribute's name; longer ones are names that no back end shows.
+_MAX_NAME_BYTES = 256
+
+Attributes = Dict[str, Any]
+
+
+def event_name(snapshot: Snapshot) -> str:
+    """The name under which the hit leaves."""
+    if snapshot.probe_type is ProbeType.LOGPOINT:
+        return semconv.EVENT_LOGPOINT
+    return semconv.EVENT_SNAPSHOT
+
+
+def hit_attributes(snapshot: Snapshot, limit: int, *, with_message: bool = False) -> Attributes:
+    """All attributes of a hit.
+
+    Args:
+        snapshot: The hit; not changed.
+        limit: Bytes of UTF-8 that a value may have (``DEBUGIN_MAX_ATTRIBUTE_BYTES``).
+        with_message: A logpoint goes out as a span event, which has no body for its message.
+    """
+    builder = _Builder(limit, snapshot.truncated)
+    identity = _identity(snapshot, builder)
+    builder.spend(identity)
+    if snapshot.probe_type is ProbeType.LOGPOINT:
+        values = _logpoint(snapshot, builder, with_message)
+    else:
+        values = _tracepoint(snapshot, builder)
+    if builder.truncated:
+        identity[semconv.PROBE_TRUNCATED] = True
+    values.update(identity)
+    return values
+
+
+def report_attributes(report: Report, limit: int) -> Attributes:
+    """Attributes of a report: as given, made safe and bounded."""
+    builder = _Builder(limit, truncated=False)
+    return {builder.name(name): builder.plain(value) for name, value in report.attributes.items()}
+
+
+def body_text(text: str) -> str:
+    """A log record's body: the message, within its limit."""
+    return fit_text(text, MAX_BODY_BYTES)[0]
+
+
+def stack_text(stack: Sequence[StackFrame], limit: int) -> Tuple[str, bool]:
+    """The stack as a Python traceback prints it, most recent call last, and whether it was cut.
+
+    ``stack`` is innermost first. What does not fit is left out at the outer end, a whole frame
+    at a time, because the innermost frames are what is looked for.
+    """
+    lines: List[str] = []
+    left = limit
+    for frame in stack:
+        line, _ = fit_text(f'  File "{frame.file}", line {frame.line}, in {frame.function}\n', limit)
+        left -= len(line.encode("utf-8"))
+        if left < 0:
+            break
+        lines.append(line)
+    return "".join(reversed(lines)), len(lines) < len(stack)
+
+
+class _Builder:
+    """Cuts values, and keeps account of a hit's bytes."""
+
+    def __init__(self, limit: int, truncated: bool) -> None:
+        self.limit = limit
+        self.truncated = truncated
+        # A user who raised the limit of one attribute wants that attribute whole.
+        self._left = max(MAX_HIT_BYTES, limit)
+
+    def name(self, name: str) -> str:
+        return fit_text(name, _MAX_NAME_BYTES)[0]
+
+    def text(self, text: str) -> str:
+        text, cut = fit_text(text, self.limit)
+        self.truncated = self.truncated or cut
+        return text
+
+    def json(self, value: Any) -> str:
+        text, cut = fit(value, self.limit)
+        self.truncated = self.truncated or cut
+        return text
+
+    def names(self, names: Sequence[str]) -> Tuple[str, ...]:
+        """A string[] whose strings together keep the limit."""
+        kept: List[str] = []
+        left = self.limit
+        for name in names:
+            text = self.name(name)
+            left -= len(text.encode("utf-8"))
+            if left < 0:
+                self.truncated = True
+                break
+            kept.append(text)
+        return tuple(kept)
+
+    def plain(self, value: Any) -> Union[str, int, float, bool, Tuple[str, ...]]:
+        """A typed value: numbers that OTLP cannot hold become text."""
+        kind = type(value)
+        if kind is bool:
+            return bool(value)
+        if kind is str:
+            return self.text(value)
+        if kind is int:
+            return int(value) if -(2**63) <= value < 2**63 else self.text(str(value))
+        if kind is float:
+            return float(value) if value - value == 0.0 else self.text(str(value))
+        if kind in (list, tuple) and all(type(item) is str for item in value):
+            return self.names(value)
+        return self.json(value)
+
+    def spend(self, attributes: Mapping[str, Any]) -> bool:
+        """Take the bytes of these attributes from what the hit may have; False if there are too few."""
+        needed = sum(len(name) + _weight(value) for name, value in attributes.items())
+        if needed > self._left:
+            self.truncated = True
+            return False
+        self._left -= needed
+        return True
+
+
+def _weight(value: Any) -> int:
+    if type(value) is str:
+        return len(value) if value.isascii() else len(value.encode("utf-8"))
+    if type(value) is tuple:
+        return sum(_weight(item) for item in value)
+    return 8
+
+
+def _identity(snapshot: Snapshot, builder: _Builder) -> Attributes:
+    attributes: Attributes = {}
+    if snapshot.task_name is not None:
+        attributes[semconv.ASYNCIO_TASK_NAME] = builder.text(snapshot.task_name)
+    attributes[semconv.THREAD_NAME] = builder.text(snapshot.thread_name)
+    attributes[semconv.THREAD_ID] = builder.plain(snapshot.thread_id)
+    if snapshot.tags:
+        attributes[semconv.PROBE_TAGS] = builder.names(snapshot.tags)
+    if snapshot.condition is not None:
+        attributes[semconv.PROBE_CONDITION] = builder.text(snapshot.condition)
+    attributes[semconv.CODE_FUNCTION_NAME] = builder.text(snapshot.function)
+    attributes[semconv.CODE_FILE_PATH] = builder.text(snapshot.file)
+    attributes[semconv.CODE_LINE_NUMBER] = builder.plain(snapshot.line)
+    attributes[semconv.PROBE_HIT_COUNT] = snapshot.hit_count
+    attributes[semconv.PROBE_TYPE] = snapshot.probe_type.value
+    attributes[semconv.PROBE_ID] = builder.text(snapshot.probe_id)
+    return attributes
+
+
+def _logpoint(snapshot: Snapshot, builder: _Builder, with_message: bool) -> Attributes:
+    attributes: Attributes = {}
+    if with_message and snapshot.message is not None:
+        attributes[semconv.PROBE_MESSAGE] = builder.text(snapshot.message)
+    if snapshot.template is not None:
+        attributes[semconv.PROBE_MESSAGE_TEMPLATE] = builder.text(snapshot.template)
+    builder.spend(attributes)
+    for index, value in enumerate(snapshot.fields):
+        field = {f"{semconv.PROBE_FIELD_PREFIX}{index}": builder.plain(value)}
+        if index >= MAX_VARIABLES or not builder.spend(field):
+            builder.truncated = True
+            break
+        attributes.update(field)
+    return attributes
+
+
+def _tracepoint(snapshot: Snapshot, builder: _Builder) -> Attributes:
+    asked: Attributes = {}
+    if snapshot.arguments:
+        asked[semconv.PROBE_ARGUMENTS] = builder.names(snapshot.arguments)
+    stack, cut = stack_text(snapshot.stack, builder.limit)
+    builder.truncated = builder.truncated or cut
+    if stack:
+        asked[semconv.CODE_STACKTRACE] = stack
+    builder.spend(asked)
+    for index, watch in enumerate(snapshot.watches):
+        name = f"{semconv.PROBE_WATCH_PREFIX}{index}"
+        entry = {
+            name: builder.json(watch.value),
+            name + semconv.PROBE_WATCH_EXPRESSION_SUFFIX: builder.text(watch.expression),
+        }
+        if not builder.spend(entry):
+            break
+        asked.update(entry)
+    attributes: Attributes = {}
+    omitted = snapshot.omitted
+    for name, value in snapshot.variables.items():
+        if len(attributes) >= MAX_VARIABLES:
+            omitted += 1
+            continue
+        variable = {builder.name(semconv.PROBE_VARIABLE_PREFIX + name): builder.json(value)}
+        if builder.spend(variable):
+            attributes.update(variable)
+        else:
+            omitted += 1
+    if omitted:
+        builder.truncated = True
+        asked[semconv.PROBE_VARIABLES_OMITTED] = omitted
+    attributes.update(asked)
+    return attributes

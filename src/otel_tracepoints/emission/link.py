@@ -1,0 +1,182 @@
+"""The link to the sink: which protocol it speaks, found out once something has answered.
+
+A URL alone cannot say it: 4317 is gRPC at most sinks, everything on one port at ours, and plain
+HTTP at some. So the port is a hint, and what actually answers decides.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Sequence
+
+from otel_tracepoints.config import Settings
+from otel_tracepoints.emission import bridge
+from otel_tracepoints.emission.transport import (
+    Answer,
+    Endpoint,
+    GrpcTransport,
+    HttpTransport,
+    Transport,
+    Verdict,
+    speaks_http2,
+)
+
+GRPC, HTTP_PROTOBUF, HTTP_JSON = "grpc", "http/protobuf", "http/json"
+
+#: OpenTelemetry's port for OTLP over HTTP, and the one for gRPC.
+_HTTP_PORT, _GRPC_PORT = 4318, 4317
+_CONTENT_TYPES = {HTTP_PROTOBUF: "application/x-protobuf", HTTP_JSON: "application/json"}
+#: Seconds that a server may take to show which protocol it speaks.
+_PROBE_TIMEOUT = 2.0
+
+
+class Link:
+    """Encodes and sends; used by one thread, but `close` may come from any.
+
+    Everything that has to be imported is imported by the constructor: a fork while another
+    thread is in the middle of an import leaves a module locked for ever in the child.
+
+    Raises:
+        ConfigError: the URL or the certificate cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._asked = settings.event_sink_protocol
+        self._configured = Endpoint.parse(
+            settings.event_sink_url, settings.event_sink_headers, settings.event_sink_certificate
+        )
+        self._endpoint = self._configured
+        self._user_agent = f"otel-tracepoints/{bridge.SCOPE_VERSION}"
+        #: What is spoken, or None until something was tried.
+        self.protocol: Optional[str] = None
+        #: Why something other than what was asked for is used; None if nothing stands in the way.
+        self.problem: Optional[str] = None
+        self._transport: Optional[Transport] = None
+        self._encoders: Dict[str, Dict[str, bridge.Encode]] = {}
+        self._load_encoders()
+        http_hinted = self._configured.port == _HTTP_PORT or bool(self._configured.path)
+        self._grpc = self._asked in ("auto", GRPC) and HTTP_PROTOBUF in self._encoders and _grpc_importable()
+        self._http = self._http_protocol()
+        if self._asked == GRPC and not self._grpc:
+            self.problem = "grpc cannot be imported on this interpreter; OTLP over HTTP is used instead"
+        self._grpc_first = self._grpc and (self._asked == GRPC or not http_hinted)
+
+    @property
+    def url(self) -> str:
+        """The sink's URL without credentials."""
+        return self._configured.shown
+
+    def export(self, signal: str, records: Sequence[Any], timeout: float) -> Answer:
+        """Send these records in one request. Raises only what the encoder raises."""
+        if self._transport is None:
+            failed = self._connect(timeout)
+            if failed is not None:
+                return failed
+        answer = self._send(signal, records, timeout)
+        if answer.verdict is Verdict.OTHER_PROTOCOL:
+            answer = self._send(signal, records, timeout) if self._switch() else self._no_way()
+        if not answer.reached and self._asked == "auto":
+            self._reset()
+        return answer
+
+    def close(self) -> None:
+        """Let go of the connection; a request in flight ends."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+
+    def abandon(self) -> None:
+        """After a fork, in the child: a link of its own, without touching the parent's."""
+        transport, self._transport = self._transport, None
+        self.protocol = None
+        if transport is not None:
+            transport.abandon()
+
+    def _send(self, signal: str, records: Sequence[Any], timeout: float) -> Answer:
+        transport, protocol = self._transport, self.protocol
+        if transport is None or protocol is None:
+            return Answer(Verdict.RETRY, "closed", reached=False)
+        encoders = self._encoders[HTTP_PROTOBUF if protocol == GRPC else protocol]
+        return transport.send(signal, encoders[signal](records), timeout)
+
+    def _connect(self, timeout: float) -> Optional[Answer]:
+        use_grpc = self._grpc_first
+        if use_grpc and self._asked == "auto":
+            try:
+                use_grpc = speaks_http2(self._endpoint, min(timeout, _PROBE_TIMEOUT)) is not False
+            except OSError as error:
+                return Answer(Verdict.RETRY, f"{type(error).__name__}: {error}", reached=False)
+        if not use_grpc and self._http is None:
+            return self._no_way()
+        try:
+            self._use(GRPC if use_grpc else str(self._http))
+        except OSError as error:  # the certificate's file
+            return Answer(Verdict.RETRY, f"{type(error).__name__}: {error}", reached=False)
+        return None
+
+    def _use(self, protocol: str) -> None:
+        if protocol == GRPC:
+            self._transport = GrpcTransport(self._endpoint, self._user_agent)
+        else:
+            self._transport = HttpTransport(self._endpoint, _CONTENT_TYPES[protocol], self._user_agent)
+        self.protocol = protocol
+
+    def _switch(self) -> bool:
+        """HTTP was tried and gRPC answered: go over to gRPC, or to the port that HTTP usually has."""
+        self.close()
+        if self._asked != "auto":
+            return False
+        if self._grpc:
+            self._use(GRPC)
+            return True
+        if self._endpoint.port == _GRPC_PORT and self._http is not None:
+            self._endpoint = self._endpoint._replace(port=_HTTP_PORT)
+            self._use(self._http)
+            return True
+        return False
+
+    def _reset(self) -> None:
+        self.close()
+        self._endpoint = self._configured
+
+    def _no_way(self) -> Answer:
+        self._reset()
+        if self._http is None and not self._grpc:
+            return Answer(Verdict.RETRY, "no OTLP encoder is installed (opentelemetry-exporter-otlp-proto-http)")
+        reason = "the sink speaks gRPC only"
+        if not self._grpc:
+            reason += ", which cannot be used here; give its port for OTLP over HTTP (4318)"
+        return Answer(Verdict.RETRY, reason, reached=False)
+
+    def _load_encoders(self) -> None:
+        try:
+            self._encoders[HTTP_PROTOBUF] = bridge.protobuf_encoders()
+        except ImportError:
+            pass
+        if self._asked == HTTP_JSON or (self._asked in ("auto", GRPC) and not bridge.protobuf_is_fast()):
+            try:
+                self._encoders[HTTP_JSON] = bridge.json_encoders()
+            except ImportError:
+                pass
+
+    def _http_protocol(self) -> Optional[str]:
+        if self._asked in (HTTP_PROTOBUF, HTTP_JSON):
+            if self._asked in self._encoders:
+                return self._asked
+            package = "json" if self._asked == HTTP_JSON else "proto"
+            self.problem = (
+                f"{self._asked} needs the package opentelemetry-exporter-otlp-{package}-http"
+                + (" (Python 3.10 or later)" if package == "json" else "")
+                + "; another encoding is used instead"
+            )
+        # JSON is only among them where it was asked for, or where protobuf is slow.
+        if HTTP_JSON in self._encoders:
+            return HTTP_JSON
+        return HTTP_PROTOBUF if HTTP_PROTOBUF in self._encoders else None
+
+
+def _grpc_importable() -> bool:
+    try:
+        import grpc  # noqa: F401
+    except ImportError:
+        return False
+    return True

@@ -1,0 +1,82 @@
+"""The current span, seen from the hit path: which it is, and how many of our events it may still take."""
+
+from __future__ import annotations
+
+import weakref
+from types import FrameType
+from typing import Any, Dict, List, Optional, Tuple
+
+from opentelemetry import trace as trace_api
+
+from otel_tracepoints.model import TraceContext
+
+#: A span keeps 128 events and drops the *oldest* of them: a hot probe must not push out the
+#: application's own.
+EVENTS_PER_SPAN = 16
+
+#: Wrappers around the application's functions: they are on the stack of every request, and
+#: hold no lock of OpenTelemetry while the application runs.
+_AROUND_THE_APPLICATION = ("opentelemetry.instrumentation", "opentelemetry.util._decorator")
+
+_dict_get = dict.get
+
+
+def current_span() -> Any:
+    """The span of this thread or task; a non-recording one if there is none. Takes no lock."""
+    return trace_api.get_current_span()
+
+
+def context_of(span: Any) -> Optional[TraceContext]:
+    """The span's ids, or None if it has no valid ones."""
+    context = span.get_span_context()
+    if not context.trace_id or not context.span_id:
+        return None
+    return TraceContext(context.trace_id, context.span_id, int(context.trace_flags))
+
+
+def inside_telemetry(frame: Optional[FrameType]) -> bool:
+    """Whether OpenTelemetry's own code is on this stack.
+
+    A span's lock is not reentrant: a finaliser that the collector runs inside
+    ``set_attribute`` and whose hit then called ``add_event`` on the same span would hang for
+    ever.
+    """
+    while frame is not None:
+        name = _dict_get(frame.f_globals, "__name__")
+        if (
+            type(name) is str
+            and name.startswith("opentelemetry.")
+            and not name.startswith(_AROUND_THE_APPLICATION)
+        ):
+            return True
+        frame = frame.f_back
+    return False
+
+
+class SpanBudget:
+    """At most `EVENTS_PER_SPAN` events a span, exact under threads, without a lock."""
+
+    def __init__(self) -> None:
+        # By identity: a span class of the application may define __eq__ or __hash__.
+        self._tickets: Dict[int, Tuple[Any, List[None]]] = {}
+
+    def take(self, span: Any) -> bool:
+        """Take one of the span's events, if it has any left."""
+        key = id(span)
+        entry = self._tickets.get(key)
+        if entry is None:
+            forget = self._tickets.pop
+            try:
+                # The span's end of life removes its entry, before its id can be used again.
+                reference = weakref.ref(span, lambda _, forget=forget, key=key: forget(key, None))
+            except TypeError:
+                return False  # a span class that cannot be counted gets no events of ours
+            entry = self._tickets.setdefault(key, (reference, [None] * EVENTS_PER_SPAN))
+        try:
+            entry[1].pop()
+        except IndexError:
+            return False
+        return True
+
+    def __len__(self) -> int:
+        return len(self._tickets)
