@@ -29,8 +29,9 @@ from otel_tracepoints.errors import (
 from otel_tracepoints.health import Facts, health
 from otel_tracepoints.limits import Governor
 from otel_tracepoints.model import Probe, ProbeType
+from otel_tracepoints.pipeline import guard_thread
 from otel_tracepoints.probes.registry import Registry
-from otel_tracepoints.probes.resolver import DEFAULT_DENY, Resolver
+from otel_tracepoints.probes.resolver import Resolver
 from otel_tracepoints.version import VERSION
 
 _LOGGER = logging.getLogger("otel_tracepoints")
@@ -59,9 +60,8 @@ class Agent:
         self._problems: List[str] = []
         self._policy = self._build_policy()
         self._engine = self._build_engine()
-        self._emitter = Emitter(settings, self._policy.text)
-        deny = DEFAULT_DENY if settings.deny_files is None else settings.deny_files
-        resolver = Resolver(deny=deny)
+        self._emitter = Emitter(settings, self._policy.text, guard_thread)
+        resolver = Resolver(deny=settings.deny_files or ())
         self._debugger = Debugger(
             Parts(
                 registry=Registry(),
@@ -186,7 +186,8 @@ class Agent:
             self._problem(f"{name} is set, but there is no such setting.")
         if self.settings.broker_url is not None:
             self._problem("A broker is configured, but brokers are not supported yet: probes are set by the API.")
-        self._emitter.start(hit_counts=self._debugger.hit_counts, active=self._debugger.active_count)
+        self._emitter.attach_counters(self._debugger.hit_counts, self._debugger.active_count)
+        self._emitter.start()
         if self.settings.control_api_enabled:
             self._serve()
         attributes: Dict[str, Any] = {
@@ -199,7 +200,7 @@ class Agent:
         if self._server is not None:
             attributes[semconv.SERVER_ADDRESS] = self._server.host
             attributes[semconv.SERVER_PORT] = self._server.port
-        self._emitter.status_report(
+        self._debugger.report_status(
             semconv.EVENT_STARTED, f"otel-tracepoints {VERSION} started: {self._engine.reason}", attributes
         )
 
@@ -228,7 +229,7 @@ class Agent:
             semconv.PROBE_AGENT_PROBES: probes,
             semconv.PROBE_AGENT_EVENTS: events,
         }
-        self._emitter.status_report(
+        self._debugger.report_status(
             semconv.EVENT_STOPPED, f"otel-tracepoints stopped after {uptime} s", attributes
         )
         self._emitter.stop(STOP_TIMEOUT)

@@ -16,7 +16,6 @@ from otel_tracepoints.capture.redaction import RedactionPolicy
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.engine.base import Engine
 from otel_tracepoints.errors import DuplicateId
-from otel_tracepoints.explain import summarise
 from otel_tracepoints.limits import Governor, TokenBucket
 from otel_tracepoints.model import Probe, ProbeState, ProbeType
 from otel_tracepoints.pipeline import Gate, HitServices
@@ -26,6 +25,7 @@ from otel_tracepoints.probes.registry import Entry, LastError, PointFilter, Regi
 from otel_tracepoints.probes.resolver import Resolution, Resolver
 from otel_tracepoints.reports import Reporter
 from otel_tracepoints.timekeeper import Timekeeper
+from otel_tracepoints.views import Views
 
 _LOGGER = logging.getLogger("otel_tracepoints")
 
@@ -67,6 +67,7 @@ class Debugger:
         self._registry = parts.registry
         self._resolver = parts.resolver
         self.redact: Callable[[str], str] = parts.policy.text
+        self._views = Views(parts.registry, parts.resolver, parts.engine, parts.emitter, self.redact)
         self._reporter = Reporter(parts.emitter, self.redact, parts.resolver.function_name)
         self._planner = Planner(
             parts.policy, parts.resolver.function_name, parts.value_callback, parts.message_callback
@@ -108,7 +109,7 @@ class Debugger:
             self._timekeeper.start()
             self._apply(entry, resolution)
             self._timekeeper.poke()
-            return self._show(entry)
+            return self._views.point(entry)
 
     def validate(self, payload: Any) -> Dict[str, Any]:
         """What `create` would answer or raise, without creating anything."""
@@ -119,7 +120,7 @@ class Debugger:
                 raise DuplicateId(f"A point with the id {probe.id} exists already.", {"id": probe.id})
             entry = Entry(probe, path, time.monotonic())
             locate(entry, resolution)
-            return self._show(entry)
+            return self._views.point(entry)
 
     def update(self, id: str, payload: Any) -> Dict[str, Any]:
         """Change a point; a bad value changes nothing."""
@@ -137,7 +138,7 @@ class Debugger:
                 self._live[id] = self._live[id]._replace(bucket=TokenBucket(probe.rate_limit))
             self._apply(entry)
             self._timekeeper.poke()
-            return self._show(entry)
+            return self._views.point(entry)
 
     def delete(self, id: str) -> None:
         """Remove a point.
@@ -151,7 +152,7 @@ class Debugger:
             live.gate.plan = None
             self._placer.remove(entry)
             self._reporter.forget(id)
-            self._remember(entry)
+            _add(self._past, entry)
 
     def delete_many(self, tags: Iterable[str] = (), *, all: bool = False) -> int:
         """Remove the points that carry any of the tags, or all; answers how many."""
@@ -208,6 +209,10 @@ class Debugger:
         """Tell that a change was asked for, and what came of it."""
         self._reporter.audit(action, outcome, probe_id, count, client)
 
+    def report_status(self, event: str, message: str, attributes: Dict[str, Any]) -> None:
+        """Tell that the agent started or stopped."""
+        self._reporter.status(event, message, attributes)
+
     # -- Questions -------------------------------------------------------------------------
 
     @property
@@ -221,54 +226,25 @@ class Debugger:
         Raises:
             PointNotFound: there is none.
         """
-        return self._show(self._registry.get(id))
+        return self._views.point(self._registry.get(id))
 
     def points(self, wanted: PointFilter = PointFilter()) -> List[Dict[str, Any]]:  # noqa: B008 - immutable
         """The points that pass the filter."""
-        return [self._show(entry) for entry in self._registry.select(wanted, self._same_file)]
+        return [self._views.point(entry) for entry in self._registry.select(wanted, self._same_file)]
 
     def explain(self, id: str) -> Dict[str, Any]:
         """Why hits of a point do or do not arrive."""
-        entry = self._registry.get(id)
-        counts = entry.counts.as_dict()
-        state = self._registry.state(entry)
-        placed = entry.location is not None
-        sink = self._parts.emitter.status()
-        notes = list(self._parts.engine.notes(id))
-        reached: Optional[bool] = None
-        if placed:
-            reached = sum(counts.values()) > 0
-            if not reached and (state is not ProbeState.ACTIVE or not self._awake):
-                reached = None
-        answer = {
-            "summary": "",
-            "state": state.value,
-            "module": {"imported": entry.imported, "name": self._resolver.loaded(entry.path)},
-            "files": [entry.path],
-            "functions": list(entry.location.functions) if entry.location else [],
-            "reached": reached,
-            "counts": counts,
-            "error": self._show_error(entry),
-            "eventSink": sink,
-        }
-        answer["summary"] = " ".join([summarise(entry, answer, awake=self._awake), *notes])
-        return answer
+        return self._views.explain(self._registry.get(id), awake=self._awake)
 
     def lines(self, file: str) -> Dict[str, Any]:
         """The lines of a file that a probe may be put on."""
-        path = self._resolver.match(file)
-        found = self._resolver.lines(path)
-        return {
-            "file": found.file,
-            "imported": found.imported,
-            "lines": [{"line": line, "functions": list(names)} for line, names in sorted(found.lines.items())],
-        }
+        return self._views.lines(file)
 
     def hits(
         self, after: Optional[int] = None, limit: int = 100, wait: float = 0.0, point: Optional[str] = None
     ) -> Dict[str, Any]:
         """Recent hits, oldest first; waits up to ``wait`` seconds for one."""
-        return self._parts.emitter.hits(after, limit, wait, point)
+        return dict(self._parts.emitter.hits(after, limit, wait, point)._asdict())
 
     def on_hit(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have a callback called (off the hit path) after each new hit; call the answer to end that."""
@@ -378,27 +354,6 @@ class Debugger:
 
     def _same_file(self, entry: Entry, file: str) -> bool:
         return self._resolver.same_file(entry.path, file)
-
-    def _remember(self, entry: Entry) -> None:
-        _add(self._past, entry)
-
-    def _show(self, entry: Entry) -> Dict[str, Any]:
-        runtime = schema.PointRuntime(
-            state=self._registry.state(entry),
-            resolved=entry.location,
-            error=self._show_error(entry),
-            created_ns=entry.created_ns,
-            last_hit_ns=entry.last_hit_ns,
-            counts=entry.counts.as_dict(),
-        )
-        return schema.render_point(entry.probe, runtime, self.redact)
-
-    def _show_error(self, entry: Entry) -> Optional[Dict[str, Any]]:
-        error = entry.error
-        if error is None:
-            return None
-        at = schema.timestamp(error.at_ns)
-        return {"error": error.message, "code": error.code, "details": {}, "at": at}
 
 
 def _add(totals: Dict[Tuple[str, str], int], entry: Entry) -> None:

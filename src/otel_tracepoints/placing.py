@@ -11,7 +11,6 @@ from otel_tracepoints.engine.base import CodeSite, Engine
 from otel_tracepoints.errors import TracepointsError
 from otel_tracepoints.model import Location
 from otel_tracepoints.pipeline import Gate
-from otel_tracepoints.probes.codes import sites_in
 from otel_tracepoints.probes.importing import ImportWatcher
 from otel_tracepoints.probes.registry import PLACING_ERRORS, Entry, LastError
 from otel_tracepoints.probes.resolver import Resolution, Resolver
@@ -104,7 +103,7 @@ class Placer:
     def _on_code(self, code: CodeType, path: str) -> CodeType:
         for entry, gate in self._wanted.get(path, ()):
             line = entry.probe.line
-            sites = [CodeSite(site.code, tuple(site.parents)) for site in sites_in(code, line)]
+            sites = [CodeSite(site.code, tuple(site.parents)) for site in self._resolver.sites_in(code, line)]
             if not sites:
                 self._failed(entry, "The file has changed: no code starts on this line any more.")
                 continue
