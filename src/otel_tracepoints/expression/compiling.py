@@ -1,0 +1,331 @@
+"""From a checked tree to closures: all that can be decided beforehand is decided here."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import operator
+from types import FrameType
+from typing import Any, Callable, Dict, List, Tuple, Union
+
+from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.expression import access, arithmetic, comparison, methods, regex, scope, syntax
+from otel_tracepoints.expression.budget import SENSITIVE, State, spend
+from otel_tracepoints.expression.model import NamePredicate, Node
+from otel_tracepoints.expression.values import SIMPLE_IDS, base_of, exact, named, truth
+from otel_tracepoints.introspect import read_attribute
+
+_COMPARERS: Dict[str, Callable[[Any, Any], Any]] = {
+    "Eq": operator.eq,
+    "NotEq": operator.ne,
+    "Lt": operator.lt,
+    "LtE": operator.le,
+    "Gt": operator.gt,
+    "GtE": operator.ge,
+}
+_ARITHMETIC = {"Add": "+", "Sub": "-", "Mult": "*", "Div": "/", "FloorDiv": "//", "Mod": "%"}
+_KEYWORDS = {"true": True, "false": False, "null": None}
+#: Longest constant that is compared without being charged.
+_SHORT = 256
+
+Relation = Callable[[Any, Any, State], bool]
+
+
+def compile_tree(checked: syntax.Checked, is_sensitive: NamePredicate) -> Tuple[Node, bool]:
+    """The closure of an expression, and whether it always gives a bool."""
+    return _Compiler(is_sensitive).compile(checked.root), _gives_bool(checked.root)
+
+
+def _gives_bool(node: ast.expr) -> bool:
+    return isinstance(node, ast.Compare) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
+
+
+def _relation(name: str) -> Relation:
+    """The relation of a comparison operator (the name of its `ast` node)."""
+    if name == "Eq":
+        return comparison.equal
+    if name == "NotEq":
+        return lambda left, right, state: not comparison.equal(left, right, state)
+    if name == "In":
+        return comparison.contains
+    if name == "NotIn":
+        return lambda left, right, state: not comparison.contains(left, right, state)
+    if name == "Is":
+        return lambda left, right, state: left is right
+    if name == "IsNot":
+        return lambda left, right, state: left is not right
+    compare = _COMPARERS[name]
+    return lambda left, right, state: comparison.less(left, right, compare, state)
+
+
+class _Compiler:
+    def __init__(self, is_sensitive: NamePredicate) -> None:
+        self._is_sensitive = is_sensitive
+
+    def compile(self, node: ast.expr) -> Node:
+        node_method: Callable[[Any], Node] = getattr(self, f"_{type(node).__name__.lower()}")
+        return node_method(node)
+
+    def _condition(self, node: ast.expr) -> Callable[[FrameType, State], bool]:
+        """The truth of a part."""
+        part = self.compile(node)
+        if _gives_bool(node):
+            return part  # type: ignore[return-value]
+        return lambda frame, state: truth(part(frame, state), state)
+
+    def _marked(self, read: Node, *names: str) -> Node:
+        """``read``, noting that what it reads must not be shown when one of the names is sensitive."""
+        if not any(self._is_sensitive(name) for name in names):
+            return read
+
+        def marked(frame: FrameType, state: State) -> object:
+            state[SENSITIVE] = 1
+            return read(frame, state)
+
+        return marked
+
+    def _constant(self, node: ast.Constant) -> Node:
+        value = node.value
+        return lambda frame, state: value
+
+    def _tuple(self, node: ast.Tuple) -> Node:
+        items = [self.compile(each) for each in node.elts]
+        return lambda frame, state: tuple([each(frame, state) for each in items])
+
+    def _list(self, node: ast.List) -> Node:
+        items = [self.compile(each) for each in node.elts]
+        return lambda frame, state: [each(frame, state) for each in items]
+
+    def _name(self, node: ast.Name) -> Node:
+        name = node.id
+        if name in _KEYWORDS:
+            value = _KEYWORDS[name]
+            reader = scope.shadowable(name, lambda frame: value)
+        elif name == "this":
+            return self._marked(_without_state(scope.shadowable(name, scope.this)), name, "self")
+        elif name == "args":
+            return self._arguments()
+        else:
+            # A bare `locals` is a variable like any other: only `locals.x` means something.
+            reader = scope.name_reader(name)
+        return self._marked(_without_state(reader), name)
+
+    def _arguments(self) -> Node:
+        sensitive = self._is_sensitive
+
+        def read(frame: FrameType, state: State) -> object:
+            shadow = scope.local(frame, "args")
+            if shadow is not scope.MISSING:
+                if sensitive("args"):
+                    state[SENSITIVE] = 1
+                return shadow
+            names, rest = scope.parameters(frame.f_code)
+            if any(map(sensitive, names)) or (rest is not None and sensitive(rest)):
+                state[SENSITIVE] = 1
+            return scope.arguments(frame)
+
+        return self._marked(read, "args")
+
+    def _attribute(self, node: ast.Attribute) -> Node:
+        name = node.attr
+        if isinstance(node.value, ast.Name) and node.value.id == "locals":
+            return self._marked(_local_of_that_name(name), name)
+        owner = self.compile(node.value)
+        return self._marked(lambda frame, state: read_attribute(owner(frame, state), name), name)
+
+    def _subscript(self, node: ast.Subscript) -> Node:
+        key: Any = node.slice
+        if type(key).__name__ == "Index":  # 3.8
+            key = key.value
+        if isinstance(key, ast.Slice):
+            owner = self.compile(node.value)
+            bounds = slice(*[None if each is None else syntax.constant(each) for each in (key.lower, key.upper, key.step)])
+            return lambda frame, state: access.section(owner(frame, state), bounds)
+        find = self.compile(key)
+        sensitive = self._is_sensitive
+        if isinstance(node.value, ast.Name) and node.value.id == "args":
+            return _argument(find, sensitive)
+        owner = self.compile(node.value)
+        fixed = syntax.constant(key)
+        if fixed is not syntax.NOT_CONSTANT:
+            read: Node = lambda frame, state: access.item(owner(frame, state), fixed, state)  # noqa: E731
+            return self._marked(read, fixed) if isinstance(fixed, str) else read
+
+        def read_dynamic(frame: FrameType, state: State) -> object:
+            container, wanted = owner(frame, state), find(frame, state)
+            _mark_key(wanted, sensitive, state)
+            return access.item(container, wanted, state)
+
+        return read_dynamic
+
+    def _boolop(self, node: ast.BoolOp) -> Node:
+        parts = [self.compile(each) for each in node.values]
+        stop = isinstance(node.op, ast.Or)
+
+        def choose(frame: FrameType, state: State) -> object:
+            value: object = None
+            for part in parts:
+                value = part(frame, state)
+                if value is stop:
+                    return value
+                if value is not (not stop) and truth(value, state) is stop:
+                    return value
+            return value
+
+        return choose
+
+    def _unaryop(self, node: ast.UnaryOp) -> Node:
+        if isinstance(node.op, ast.Not):
+            condition = self._condition(node.operand)
+            return lambda frame, state: not condition(frame, state)
+        fixed = syntax.constant(node)
+        if fixed is not syntax.NOT_CONSTANT:
+            return lambda frame, state: fixed
+        operand = self.compile(node.operand)
+        symbol = "-" if isinstance(node.op, ast.USub) else "+"
+        return lambda frame, state: arithmetic.unary(symbol, operand(frame, state))
+
+    def _binop(self, node: ast.BinOp) -> Node:
+        left, right = self.compile(node.left), self.compile(node.right)
+        symbol = _ARITHMETIC[type(node.op).__name__]
+        return lambda frame, state: arithmetic.binary(symbol, left(frame, state), right(frame, state), state)
+
+    def _ifexp(self, node: ast.IfExp) -> Node:
+        condition = self._condition(node.test)
+        body, otherwise = self.compile(node.body), self.compile(node.orelse)
+        return lambda frame, state: body(frame, state) if condition(frame, state) else otherwise(frame, state)
+
+    def _compare(self, node: ast.Compare) -> Node:
+        operands = [self.compile(each) for each in (node.left, *node.comparators)]
+        names = [type(each).__name__ for each in node.ops]
+        relations = [_relation(name) for name in names]
+        if len(relations) > 1:
+            return _chain(operands, relations)
+        fixed = syntax.constant(node.comparators[0])
+        if names[0] in _COMPARERS and type(fixed) in (int, float) or (type(fixed) is str and len(fixed) <= _SHORT):  # type: ignore[arg-type]
+            if names[0] in _COMPARERS:
+                return _against_constant(operands[0], _COMPARERS[names[0]], fixed, relations[0])
+        left, right, relation = operands[0], operands[1], relations[0]
+        return lambda frame, state: relation(left(frame, state), right(frame, state), state)
+
+    def _call(self, node: ast.Call) -> Node:
+        function: Any = node.func
+        if isinstance(function, ast.Name):
+            if function.id == "isinstance":
+                value = self.compile(node.args[0])
+                types = tuple(_type(name) for name in syntax.isinstance_types(node.args[1]) or ())
+                return lambda frame, state: methods.is_instance(value(frame, state), types)
+            call = methods.FUNCTIONS[function.id][2]
+            arguments = [self.compile(each) for each in node.args]
+            if len(arguments) == 1:
+                only = arguments[0]
+                return lambda frame, state: call((only(frame, state),), state)
+            return lambda frame, state: call(tuple([each(frame, state) for each in arguments]), state)
+        receiver, name = self.compile(function.value), function.attr
+        arguments = [self.compile(each) for each in node.args]
+        if name == "matches":
+            return _matches(receiver, arguments[0], node.args[0])
+        method = methods.METHODS[name][1]
+        return lambda frame, state: method(
+            name, receiver(frame, state), tuple([each(frame, state) for each in arguments]), state
+        )
+
+
+def _without_state(read: scope.Reader) -> Node:
+    return lambda frame, state: read(frame)
+
+
+def _local_of_that_name(name: str) -> Node:
+    def read(frame: FrameType, state: State) -> object:
+        shadow = scope.local(frame, "locals")
+        if shadow is not scope.MISSING:
+            return read_attribute(shadow, name)
+        return scope.own_local(frame, name)
+
+    return read
+
+
+def _mark_key(key: Any, is_sensitive: NamePredicate, state: State) -> None:
+    base = base_of(key)
+    if base is str:
+        text = exact(key, base)
+    elif base is bytes:
+        text = exact(key, base).decode("latin-1")
+    else:
+        return
+    if is_sensitive(text):
+        state[SENSITIVE] = 1
+
+
+def _argument(find: Node, is_sensitive: NamePredicate) -> Node:
+    """``args[i]``: only that parameter is read, and its name says whether it is sensitive."""
+
+    def read(frame: FrameType, state: State) -> object:
+        index: Any = find(frame, state)
+        shadow = scope.local(frame, "args")
+        if shadow is not scope.MISSING:
+            if is_sensitive("args"):
+                state[SENSITIVE] = 1
+            _mark_key(index, is_sensitive, state)
+            return access.item(shadow, index, state)
+        if base_of(index) not in (int, bool):
+            raise EvaluationError("TYPE_MISMATCH", f"an index of args is an int, not {named(index)}")
+        value, name = scope.argument(frame, int.__pos__(index))
+        if is_sensitive(name):
+            state[SENSITIVE] = 1
+        return value
+
+    return read
+
+
+def _chain(operands: List[Node], relations: List[Relation]) -> Node:
+    first, rest = operands[0], list(zip(relations, operands[1:]))
+
+    def hold(frame: FrameType, state: State) -> bool:
+        left = first(frame, state)
+        for relation, operand in rest:
+            right = operand(frame, state)
+            if not relation(left, right, state):
+                return False
+            left = right
+        return True
+
+    return hold
+
+
+def _against_constant(left: Node, compare: Callable[[Any, Any], Any], fixed: Any, relation: Relation) -> Node:
+    """The commonest condition: on an exact builtin value the operator itself is safe, short and fast."""
+    kind = type(fixed)
+    other = float if kind is int else int if kind is float else kind
+
+    def hold(frame: FrameType, state: State) -> bool:
+        value = left(frame, state)
+        if type(value) is kind or type(value) is other:
+            return compare(value, fixed)  # type: ignore[no-any-return]
+        return relation(value, fixed, state)
+
+    return hold
+
+
+def _type(name: str) -> Union[type, str]:
+    bare = name[len("builtins.") :] if name.startswith("builtins.") else name
+    found = getattr(builtins, bare, None)
+    return found if isinstance(found, type) else name
+
+
+def _matches(receiver: Node, pattern: Node, node: ast.expr) -> Node:
+    fixed = regex.Regex(node.value).warm() if isinstance(node, ast.Constant) else None
+
+    def search(frame: FrameType, state: State) -> bool:
+        text = receiver(frame, state)
+        if base_of(text) is not str:
+            raise EvaluationError("TYPE_MISMATCH", f"{named(text)} has no method 'matches' here")
+        compiled = fixed
+        if compiled is None:
+            wanted = pattern(frame, state)
+            if base_of(wanted) is not str:
+                raise EvaluationError("TYPE_MISMATCH", f"a pattern is a str, not {named(wanted)}")
+            compiled = regex.dynamic(exact(wanted, str), state)
+        return compiled.search(exact(text, str), state)
+
+    return search
