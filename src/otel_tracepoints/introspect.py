@@ -32,7 +32,8 @@ NAME_LIMIT = 256
 
 # The getters of `type` itself, fetched once: no metaclass can stand in front of them.
 _mro: Callable[[type], Tuple[type, ...]] = type.__dict__["__mro__"].__get__
-_namespace: Callable[[type], Mapping[str, Any]] = type.__dict__["__dict__"].__get__
+#: The real namespace of a class, read only.
+namespace: Callable[[type], Mapping[str, Any]] = type.__dict__["__dict__"].__get__
 _module: Callable[[type], Any] = type.__dict__["__module__"].__get__
 _qualname: Callable[[type], Any] = type.__dict__["__qualname__"].__get__
 
@@ -119,7 +120,7 @@ def builtin_base(cls: type) -> Optional[type]:
 def class_attribute(cls: type, name: str) -> Any:
     """What stands under ``name`` in the namespaces of the MRO, raw (no descriptor is run), or `MISSING`."""
     for each in _mro(cls):
-        found = _namespace(each).get(name, MISSING)
+        found = namespace(each).get(name, MISSING)
         if found is not MISSING:
             return found
     return MISSING
@@ -139,18 +140,18 @@ def instance_dict(obj: object) -> Optional[Dict[str, Any]]:
     Python. `read_attribute`, which knows the name, does without where it can.
     """
     for each in _mro(type(obj)):
-        found = _namespace(each).get("__dict__")
+        found = namespace(each).get("__dict__")
         if found is None:
             continue
         # A property called __dict__ is passed over: the real getter may stand further up.
         kind = type(found)
         if kind is types.GetSetDescriptorType or kind is types.MemberDescriptorType:
             try:
-                namespace = found.__get__(obj)
+                fields = found.__get__(obj)
             except Exception:
                 return None
-            if type(namespace) is dict or is_subtype(type(namespace), dict):
-                return namespace  # type: ignore[no-any-return]
+            if type(fields) is dict or is_subtype(type(fields), dict):
+                return fields  # type: ignore[no-any-return]
             return None
     return None
 
@@ -199,20 +200,20 @@ def _read_descriptor(obj: object, name: str, found: Any) -> Any:
     stored = _STORED_AS.get(id(found))
     if stored is not None:
         return read_attribute(obj, stored)
-    namespace = instance_dict(obj)
-    if namespace is not None:
-        value = dict.get(namespace, name, MISSING)
+    fields = instance_dict(obj)
+    if fields is not None:
+        value = dict.get(fields, name, MISSING)
         if value is not MISSING:
             return value
     raise _unsafe(cls, name)
 
 
 def _read_module(module: object, name: str) -> Any:
-    namespace = instance_dict(module) or {}
-    value = dict.get(namespace, name, MISSING)
+    fields = instance_dict(module) or {}
+    value = dict.get(fields, name, MISSING)
     if value is not MISSING:
         return value
-    if dict.get(namespace, "__getattr__", MISSING) is not MISSING:
+    if dict.get(fields, "__getattr__", MISSING) is not MISSING:
         raise _unsafe(type(module), name)
     raise _absent(type(module), name)
 

@@ -21,6 +21,8 @@ _REMEMBERED = 4096
 _LONGEST_REMEMBERED = 64
 #: Patterns see this much beyond what is kept, so that a secret at the cut is still whole (telemetry.md).
 LOOK_BEYOND = 4096
+#: 13 to 19 digits.
+_SMALLEST_CARD, _LARGEST_CARD = 10**12, 10**19
 #: No text that leaves is longer: the longest string of a watch, and what patterns see beyond it.
 _LONGEST_TEXT = 2 * 65_536 + LOOK_BEYOND
 
@@ -32,6 +34,7 @@ class RedactionPolicy:
         self._names = names
         self._given = given
         self._known: Dict[str, bool] = {}
+        self._labels: Dict[str, str] = {}
 
     @classmethod
     def build(cls, names: Iterable[str] = (), exclude: Iterable[str] = (), patterns: Iterable[str] = ()) -> RedactionPolicy:
@@ -95,6 +98,24 @@ class RedactionPolicy:
             return text
         except Exception:
             return REDACTED
+
+    def label(self, name: str) -> str:
+        """`text` for names of types, fields, functions and files, which come again and again."""
+        label = self._labels.get(name)
+        if label is None:
+            label = self.text(name)
+            if len(name) <= 4 * _LONGEST_REMEMBERED:
+                if len(self._labels) >= _REMEMBERED:
+                    self._labels.clear()
+                self._labels[name] = label
+        return label
+
+    def hides_number(self, number: float) -> bool:
+        """True when the digits of an int or float are a card number, or match a given pattern."""
+        if self._given:
+            digits = repr(number)
+            return self.text(digits) != digits
+        return _SMALLEST_CARD <= number < _LARGEST_CARD and patterns.is_card_number(str(number))
 
     def cut(self, text: str, limit: int, more: bool = False) -> str:
         """The first ``limit`` characters of ``text`` after redaction.

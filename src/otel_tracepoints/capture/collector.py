@@ -1,0 +1,175 @@
+"""A live frame → the variables, watches and stack of a snapshot, within limits, redacted.
+
+Reading ``f_locals`` before 3.13 refreshes the dict that the application's own ``locals()`` gave
+it, and that dict lives as long as the frame; only native code can do without. Nothing else of
+the application is held longer than the call.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Tuple
+
+from otel_tracepoints import introspect
+from otel_tracepoints.capture.callbacks import Callback, adapt
+from otel_tracepoints.capture.redaction import RedactionPolicy
+from otel_tracepoints.capture.stack import collect_stack
+from otel_tracepoints.capture.values import Captured, Clock, Reader
+from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.model import CaptureLimits, JsonValue, Snapshot, WatchValue
+from otel_tracepoints.semconv import JSON_UNBOUND, REDACTED
+
+if TYPE_CHECKING:
+    from otel_tracepoints.expression import Expression
+
+#: Variables of a hit; Loki refuses a record with more than 128 attributes (telemetry.md).
+MAX_VARIABLES = 90
+#: Characters of JSON that the variables of one hit, and its watches, may come to. Emission sends
+#: 32 KiB of them; the rest is for ``GET /hits``, whose memory holds 1,000 hits.
+VARIABLES_ROOM = 196_608
+WATCHES_ROOM = 65_536
+#: What every variable may take, whatever those before it took.
+_LEAST_ROOM = 1024
+
+_CELLS_OF_THE_COMPILER = frozenset(("__class__", "__classdict__", "__conditional_annotations__"))
+
+
+class Collector:
+    """Captures the hits of one probe; safe from any thread.
+
+    Args:
+        function_name: ``code.function.name`` of a code object.
+        callback: ``tracepoint_data_redaction_callback``: called once per variable and watch,
+            after everything else, with detached JSON.
+    """
+
+    def __init__(
+        self,
+        policy: RedactionPolicy,
+        limits: CaptureLimits,
+        function_name: Callable[[CodeType], str],
+        callback: Optional[Callback] = None,
+    ) -> None:
+        self._policy = policy
+        self._limits = limits
+        self._function_name = function_name
+        self._callback = adapt(callback)
+
+    def variables(self, frame: FrameType, snapshot: Snapshot, clock: Clock) -> None:
+        """Fills ``variables``, ``arguments`` and ``omitted``."""
+        code = frame.f_code
+        if code.co_flags & inspect.CO_OPTIMIZED:
+            snapshot.arguments = _arguments(code)
+            pairs, omitted = _function_locals(frame, code)
+        else:
+            pairs, omitted = _namespace_locals(frame)
+        reader = Reader(self._policy, self._limits, clock, VARIABLES_ROOM)
+        variables = snapshot.variables
+        left = len(pairs)
+        room = VARIABLES_ROOM
+        for name, value in pairs:
+            label, sensitive = reader.key(name)
+            # A fair share, so that one huge variable does not hide those after it.
+            share = max(_LEAST_ROOM, room // left)
+            reader.allot(share)
+            if value is introspect.MISSING:
+                variables[label] = {JSON_UNBOUND: True}
+            else:
+                variables[label] = REDACTED if sensitive else reader.read(value)
+            room -= min(share, share - reader.room)
+            left -= 1
+        snapshot.omitted = omitted
+        snapshot.truncated = snapshot.truncated or reader.truncated or omitted > 0
+        callback = self._callback
+        if callback is not None:
+            # After all have been read: what the callback takes is not the agent's time.
+            for label, shown in variables.items():
+                if type(shown) is not dict or JSON_UNBOUND not in shown:
+                    variables[label] = callback(shown, label)
+
+    def watches(self, frame: FrameType, expressions: Sequence[Expression], snapshot: Snapshot, clock: Clock) -> None:
+        """Fills ``watches``, with doubled limits: the user asked for these by name."""
+        reader = Reader(self._policy, self._limits.doubled(), clock, WATCHES_ROOM)
+        found: List[WatchValue] = []
+        room = WATCHES_ROOM
+        for number, expression in enumerate(expressions):
+            share = max(_LEAST_ROOM, room // (len(expressions) - number))
+            reader.allot(share)
+            found.append(WatchValue(self._policy.label(expression.source), self._watch(frame, expression, reader, clock)))
+            room -= min(share, share - reader.room)
+        if self._callback is not None:
+            found = [WatchValue(each.expression, self._callback(each.value, each.expression)) for each in found]
+        snapshot.watches.extend(found)
+        snapshot.truncated = snapshot.truncated or reader.truncated
+
+    def _watch(self, frame: FrameType, expression: Expression, reader: Reader, clock: Clock) -> JsonValue:
+        if clock.expired():
+            reader.truncated = True
+            return "<BUDGET: the time for this hit was used up>"
+        try:
+            evaluated = expression.evaluate(frame)
+        except EvaluationError as error:
+            return self._policy.text(f"<{error.code}: {error.message}>")
+        return REDACTED if evaluated.sensitive else reader.read(evaluated.value)
+
+    def stack(self, frame: FrameType, snapshot: Snapshot, clock: Clock) -> None:
+        """Fills ``stack``."""
+        if self._limits.max_frames > 0:
+            collect_stack(frame, snapshot, self._limits.max_frames, self._policy, self._function_name, clock)
+
+    def value(self, obj: object, limits: CaptureLimits, clock: Clock, name: Optional[str] = None) -> Captured:
+        """One value, redacted also by its name, if it has one."""
+        if name is not None and self._policy.is_sensitive(name):
+            return Captured(REDACTED, False)
+        reader = Reader(self._policy, limits, clock, VARIABLES_ROOM)
+        return Captured(reader.read(obj), reader.truncated)
+
+
+def _arguments(code: CodeType) -> Tuple[str, ...]:
+    """Parameters in the order of the signature: ``a, /, b, *rest, c, **more``."""
+    names, positional, keyword = code.co_varnames, code.co_argcount, code.co_kwonlyargcount
+    total = positional + keyword
+    rest = names[total : total + 1] if code.co_flags & inspect.CO_VARARGS else ()
+    more_at = total + len(rest)
+    more = names[more_at : more_at + 1] if code.co_flags & inspect.CO_VARKEYWORDS else ()
+    return names[:positional] + rest + names[positional:total] + more
+
+
+def _function_locals(frame: FrameType, code: CodeType) -> Tuple[List[Tuple[str, Any]], int]:
+    """(name, value or MISSING) of all locals, cells and free variables, parameters first."""
+    names = [
+        name
+        for name in dict.fromkeys(code.co_varnames + code.co_cellvars + code.co_freevars)
+        # `.0` is the iterator of a comprehension.
+        if name not in _CELLS_OF_THE_COMPILER and name[0] != "."
+    ]
+    shown = names[:MAX_VARIABLES]
+    found: Any = frame.f_locals
+    if sys.version_info >= (3, 13):
+        found = found.copy()  # a proxy, whose lookups raise for an unbound name
+    return [(name, dict.get(found, name, introspect.MISSING)) for name in shown], len(names) - len(shown)
+
+
+def _namespace_locals(frame: FrameType) -> Tuple[List[Tuple[str, Any]], int]:
+    """What a module or class body has defined so far, data before modules, functions and classes."""
+    found: Any = frame.f_locals
+    # A metaclass's __prepare__ may have given any mapping: only a dict can be read safely.
+    if type(found) is not dict and not introspect.is_subtype(type(found), dict):
+        return [], 0
+    try:
+        items = list(dict.items(found))
+    except RuntimeError:  # another thread changed it: a copy is made in one step
+        items = list(dict.copy(found).items())
+    named: List[Tuple[str, Any]] = [
+        (name, value) for name, value in items if type(name) is str and not (name.startswith("__") and name.endswith("__"))
+    ]
+    named.sort(key=lambda pair: _is_definition(pair[1]))
+    return named[:MAX_VARIABLES], max(0, len(named) - MAX_VARIABLES)
+
+
+def _is_definition(value: object) -> bool:
+    kind = type(value)
+    return kind is types.FunctionType or kind is types.ModuleType or introspect.is_subtype(kind, type)

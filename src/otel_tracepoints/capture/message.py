@@ -1,0 +1,97 @@
+"""A logpoint's template and a live frame → the message and its typed fields (expressions.md)."""
+
+from __future__ import annotations
+
+from types import FrameType
+from typing import TYPE_CHECKING, List, Optional
+
+from otel_tracepoints.capture.callbacks import Callback, adapt
+from otel_tracepoints.capture.collector import Collector
+from otel_tracepoints.capture.fields import FIELD_LIMIT, Field, print_field
+from otel_tracepoints.capture.redaction import LOOK_BEYOND, RedactionPolicy
+from otel_tracepoints.capture.values import Clock
+from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.model import FieldValue, Snapshot
+from otel_tracepoints.semconv import REDACTED
+
+if TYPE_CHECKING:
+    from otel_tracepoints.expression import Template, TemplateField
+
+#: Characters of a message.
+MESSAGE_LIMIT = FIELD_LIMIT
+
+
+class MessageRenderer:
+    """Renders the messages of one logpoint; safe from any thread.
+
+    Args:
+        callback: ``log_data_redaction_callback``: called once for the message and once for each
+            field (as text), after everything else.
+    """
+
+    def __init__(
+        self,
+        policy: RedactionPolicy,
+        collector: Optional[Collector] = None,
+        callback: Optional[Callback] = None,
+        probe_id: str = "",
+    ) -> None:
+        self._policy = policy
+        self._callback = adapt(callback)
+        self._probe_id = probe_id
+
+    def render(self, frame: FrameType, template: Template, snapshot: Snapshot, clock: Clock) -> None:
+        """Fills ``message`` and ``fields``; a field that fails reads ``<CODE: text>``."""
+        pieces: List[str] = []
+        fields = snapshot.fields
+        for part in template.parts:
+            if isinstance(part, str):
+                pieces.append(part)
+                continue
+            # Two fields are less work than a look at the clock is worth.
+            if len(fields) >= 2 and clock.expired():
+                field = Field("<BUDGET: the time for this hit was used up>", "", True)
+                field = field._replace(value=field.text)
+            else:
+                field = self._field(frame, part, clock)
+            if field.truncated:
+                snapshot.truncated = True
+            pieces.append(field.text)
+            fields.append(field.value)
+        message = "".join(pieces)
+        if len(message) > MESSAGE_LIMIT:
+            snapshot.truncated = True
+            more = len(message) > MESSAGE_LIMIT + LOOK_BEYOND
+            message = self._policy.cut(message[: MESSAGE_LIMIT + LOOK_BEYOND], MESSAGE_LIMIT, more)
+        else:
+            # Once more as a whole: a secret may be put together from parts.
+            message = self._policy.text(message)
+        if self._callback is not None:
+            message = self._called_back(message)
+            snapshot.fields = [self._field_called_back(value) for value in fields]
+        snapshot.message = message
+
+    def _field(self, frame: FrameType, part: TemplateField, clock: Clock) -> Field:
+        try:
+            evaluated = part.expression.evaluate(frame)
+            if evaluated.sensitive:
+                return Field(REDACTED, REDACTED)
+            return print_field(evaluated.value, part.conversion, part.spec, self._policy, clock)
+        except EvaluationError as error:
+            text = self._policy.text(f"<{error.code}: {error.message}>")
+        except Exception:
+            # This field alone is lost; nothing of the value is told.
+            text = "<TYPE_MISMATCH: the value cannot be shown>"
+        return Field(text, text)
+
+    def _called_back(self, text: str) -> str:
+        if self._callback is None:
+            return text
+        answer = self._callback(text, self._probe_id)
+        return answer if type(answer) is str else REDACTED
+
+    def _field_called_back(self, value: FieldValue) -> FieldValue:
+        text = value if isinstance(value, str) else repr(value)
+        answer = self._called_back(text)
+        # A number that the callback leaves as it is stays a number.
+        return value if answer == text else answer
