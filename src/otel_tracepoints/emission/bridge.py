@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import os
 from importlib import metadata
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from opentelemetry import _logs as logs_api
 from opentelemetry import context as context_api
@@ -38,6 +38,7 @@ def _version() -> str:
         return "0.0.0"
 
 
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 SCOPE_VERSION = _version()
 SCOPE = InstrumentationScope(semconv.SCOPE_NAME, SCOPE_VERSION, semconv.SCHEMA_URL)
 
@@ -100,7 +101,7 @@ def own_span(
 ) -> ReadableSpan:
     """A finished INTERNAL span of no length that carries one event; child of ``parent``."""
     trace_id = parent.trace_id if parent is not None else _random_id(16)
-    context = SpanContext(trace_id, _random_id(8), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    context = SpanContext(trace_id, _random_id(8), is_remote=False, trace_flags=_SAMPLED)
     return ReadableSpan(
         name=name,
         context=context,
@@ -131,6 +132,12 @@ def current_resource() -> Any:
 
 
 _own_resource: Any = None
+
+
+def service_name() -> Optional[str]:
+    """``service.name`` of the resource under which hits leave."""
+    name = current_resource().attributes.get("service.name")
+    return name if isinstance(name, str) else None
 
 
 def suppress_instrumentation() -> None:
@@ -171,7 +178,7 @@ def json_encoders() -> Dict[str, Encode]:
 
 
 def protobuf_is_fast() -> bool:
-    """Whether protobuf is compiled here; in pure Python (free-threaded builds) it is 36 × slower."""
+    """Whether protobuf is compiled here; in pure Python (free-threaded builds) it is 36 times slower."""
     try:
         from google.protobuf.internal import api_implementation
     except ImportError:
@@ -213,7 +220,9 @@ def emit_log(logger: Any, item: LogItem) -> None:
     logger.emit(LogRecord(**common))
 
 
-def emit_span(name: str, event: str, attributes: Attributes, timestamp_ns: int, parent: Optional[TraceContext]) -> bool:
+def emit_span(
+    name: str, event: str, attributes: Attributes, timestamp_ns: int, parent: Optional[TraceContext]
+) -> bool:
     """The same span as `own_span`, through the application's provider; False if it records nothing."""
     tracer = trace_api.get_tracer(semconv.SCOPE_NAME, SCOPE_VERSION, schema_url=semconv.SCHEMA_URL)
     context = context_api.Context()
@@ -239,7 +248,7 @@ def _context(item: LogItem) -> Any:
 def _span_context(trace: Optional[TraceContext]) -> Optional[SpanContext]:
     if trace is None:
         return None
-    return SpanContext(trace.trace_id, trace.span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    return SpanContext(trace.trace_id, trace.span_id, is_remote=False, trace_flags=_SAMPLED)
 
 
 def _random_id(size: int) -> int:
@@ -247,7 +256,6 @@ def _random_id(size: int) -> int:
     return int.from_bytes(os.urandom(size), "big") or 1
 
 
-def loaded_names() -> List[str]:
-    """Names of OpenTelemetry's context implementation, loaded now so that no hit has to."""
+def load_context() -> None:
+    """Have OpenTelemetry load its context implementation now, so that no hit has to."""
     context_api.get_current()
-    return [type(trace_api.get_current_span()).__name__]

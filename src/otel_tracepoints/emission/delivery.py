@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Callable, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 from otel_tracepoints import semconv
@@ -11,12 +12,12 @@ from otel_tracepoints.emission.encode import body_text, event_name, hit_attribut
 from otel_tracepoints.emission.fit import fit_text
 from otel_tracepoints.emission.link import Link
 from otel_tracepoints.emission.transport import Answer, Verdict
-from otel_tracepoints.model import ProbeType, Report, Snapshot, TraceContext
+from otel_tracepoints.model import ProbeType, Report, Snapshot
 
 logger = logging.getLogger("otel_tracepoints")
 
-#: Bytes of one request: a gRPC server takes 4 MiB.
-MAX_REQUEST_BYTES = 3 * 1024 * 1024
+#: Seconds after which a sink that took no logs is asked again: it may have been set up anew.
+_ASK_FOR_LOGS_AGAIN = 600.0
 
 Source = Union[Snapshot, Report]
 
@@ -92,11 +93,15 @@ class SinkDelivery:
         self.events_only = False
         self._link = link
         self._limit = attribute_limit
+        self._told = False
+        self._ask_again_at = 0.0
 
     def item(self, source: Source) -> Item:
         """Tracepoints become spans; logpoints (unless the sink takes none) and reports log records."""
         resource = bridge.current_resource()
         if isinstance(source, Report):
+            if self.events_only and time.monotonic() < self._ask_again_at:
+                return Item(source, "", None)
             return Item(source, "logs", _report_record(source, self._limit, resource))
         if source.probe_type is ProbeType.LOGPOINT and not self.events_only:
             return Item(source, "logs", _log_record(source, self._limit, resource))
@@ -104,7 +109,7 @@ class SinkDelivery:
 
     def deliver(self, items: Sequence[Item], timeout: Callable[[], float]) -> Delivered:
         """One request a signal, more where one would be too large."""
-        total = NOTHING
+        total = Delivered([], [item for item in items if not item.signal], [])
         for signal in ("traces", "logs"):
             group = [item for item in items if item.signal == signal]
             if not group:
@@ -124,11 +129,14 @@ class SinkDelivery:
             answer = Answer(Verdict.TOO_LARGE, f"could not be encoded: {type(error).__name__}", reached=False)
         verdict = answer.verdict
         if verdict is Verdict.ACCEPTED:
+            if signal == "logs":
+                self.events_only = False
             sent, dropped = _split_rejected(items, answer.rejected)
             return Delivered(sent, dropped, [], answer.error, reached=True)
         if verdict is Verdict.TOO_LARGE and len(items) > 1:
-            middle = len(items) // 2
-            return self._send(signal, items[:middle], timeout).plus(self._send(signal, items[middle:], timeout))
+            half = len(items) // 2
+            first = self._send(signal, items[:half], timeout)
+            return first.plus(self._send(signal, items[half:], timeout))
         if verdict is Verdict.RETRY:
             return Delivered([], [], items, answer.error, answer.reached, answer.retry_after)
         if verdict is Verdict.UNKNOWN_SIGNAL and signal == "logs":
@@ -140,20 +148,20 @@ class SinkDelivery:
         return self._link.export(signal, [item.record for item in items], timeout)
 
     def _send_as_spans(self, items: List[Item], refusal: Answer, timeout: Callable[[], float]) -> Delivered:
-        """The sink takes no logs. If it takes traces, its hits become span events from now on."""
-        reports = [item for item in items if not isinstance(item.source, Snapshot)]
-        spans = [self._as_span(item.source) for item in items if isinstance(item.source, Snapshot)]
-        if not spans:
-            return Delivered([], reports, [], refusal.error, reached=True)
-        result = self._send("traces", spans, timeout)
-        if result.sent and not self.events_only:
-            self.events_only = True
+        """The sink takes no logs: hits become span events, also those to come; reports have no other form."""
+        self.events_only = True
+        self._ask_again_at = time.monotonic() + _ASK_FOR_LOGS_AGAIN
+        if not self._told:
+            self._told = True
             logger.warning(
-                "The event sink %s takes traces only (%s): logpoints are sent as span events.",
+                "The event sink %s takes no log records (%s): logpoints are sent as span events.",
                 self._link.url,
                 refusal.error,
             )
-        return Delivered([], reports, []).plus(result)
+        reports = [item for item in items if isinstance(item.source, Report)]
+        spans = [self._as_span(item.source) for item in items if isinstance(item.source, Snapshot)]
+        result = Delivered([], reports, [], reached=True)
+        return result.plus(self._send("traces", spans, timeout)) if spans else result
 
     def _as_span(self, snapshot: Snapshot) -> Item:
         span = bridge.own_span(
@@ -178,7 +186,7 @@ class ApplicationDelivery:
         """Decided at delivery: the application may set its providers at any time."""
         return Item(source, "", None)
 
-    def deliver(self, items: Sequence[Item], timeout: Callable[[], float]) -> Delivered:
+    def deliver(self, items: Sequence[Item], timeout: Callable[[], float]) -> Delivered:  # noqa: ARG002
         """Hand each to the tracer or logger of the application."""
         log = bridge.application_logger()
         self.events_only = log is None
@@ -222,25 +230,15 @@ def span_name(snapshot: Snapshot) -> str:
 def _log_record(snapshot: Snapshot, limit: int, resource: object) -> bridge.LogItem:
     attributes = hit_attributes(snapshot, limit)
     body = body_text(snapshot.message if snapshot.message is not None else "")
-    return _record(semconv.EVENT_LOGPOINT, body, snapshot.level, attributes, snapshot.timestamp_ns, snapshot.trace, resource)
+    name, time_ns = semconv.EVENT_LOGPOINT, snapshot.timestamp_ns
+    return bridge.LogItem(name, body, snapshot.level, attributes, time_ns, snapshot.trace, resource)
 
 
 def _report_record(report: Report, limit: int, resource: object) -> bridge.LogItem:
     attributes = report_attributes(report, limit)
     body = body_text(report.body)
-    return _record(report.event_name, body, report.level, attributes, report.timestamp_ns, report.trace, resource)
-
-
-def _record(
-    name: str,
-    body: str,
-    level: str,
-    attributes: bridge.Attributes,
-    timestamp_ns: int,
-    trace: Optional[TraceContext],
-    resource: object,
-) -> bridge.LogItem:
-    return bridge.LogItem(name, body, level, attributes, timestamp_ns, trace, resource)
+    name, time_ns = report.event_name, report.timestamp_ns
+    return bridge.LogItem(name, body, report.level, attributes, time_ns, report.trace, resource)
 
 
 def _split_rejected(items: List[Item], rejected: int) -> Tuple[List[Item], List[Item]]:

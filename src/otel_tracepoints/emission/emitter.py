@@ -7,11 +7,12 @@ export thread sends, and may hang in a dead sink for as long as it likes.
 
 from __future__ import annotations
 
+import contextvars
 import sys
 import threading
 import time
-from collections import deque
 from _queue import SimpleQueue  # not queue.SimpleQueue, which gevent replaces
+from collections import deque
 from types import FrameType
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Union
 
@@ -25,9 +26,12 @@ from otel_tracepoints.emission.link import Link
 from otel_tracepoints.emission.metrics import HitCounts, Reading, SelfMetrics
 from otel_tracepoints.emission.spans import SpanBudget, context_of, current_span, inside_telemetry
 from otel_tracepoints.emission.threads import start_from_hit_path, start_thread
+from otel_tracepoints.emission.transport import Verdict
 from otel_tracepoints.emission.worker import ExportWorker, Health, MetricSchedule, Settled, Stop, Tick
 from otel_tracepoints.model import Outcome, ProbeType, Report, Snapshot, TraceContext
 
+#: Seconds of the time for stopping that are kept for ending a request that hangs.
+_TO_END = 0.2
 #: Reports that may wait: they are rate-limited at their source, so this is never met.
 _MAX_REPORTS = 512
 
@@ -66,7 +70,7 @@ class Emitter:
         self._hit_counts: HitCounts = dict
         self._active: Callable[[], int] = lambda: 0
         self._metric_interval = config.metric_interval_seconds()
-        bridge.loaded_names()
+        bridge.load_context()
         self._reset()
 
     def _reset(self) -> None:
@@ -83,15 +87,18 @@ class Emitter:
         self._accounts = threading.Condition(threading.Lock())
         self._sent = self._dropped = self._on_spans = 0
         self._forwarded = self._settled = 0
+        #: No hit is taken any more; `_sealed`: and what was taken before has been passed on.
         self._closed = False
+        self._sealed = False
         self._abandoned = False
+        self._metrics_wanted = True
+        self._listeners: List[Callable[[], None]] = []
+        self._threads: List[threading.Thread] = []
         #: Holds one ticket while threads have to be started by the next hit (after a fork).
         self._revive: List[None] = []
         self._running = False
-        self._recorder_done = threading.Event()
         self._log = HitLog()
         self._metrics = SelfMetrics(self._reading)
-        self.observe: Callable[[float], None] = self._metrics.observe
         self._health = Health(self._link.problem if self._link is not None else None)
         self._delivery: Delivery = (
             SinkDelivery(self._link, self._limit)
@@ -113,6 +120,7 @@ class Emitter:
     def start(self) -> None:
         """Start the threads. They sleep until there is something to do."""
         self._metrics.start()
+        self._running = True
         self._start_threads()
 
     def attach_counters(self, hit_counts: HitCounts, active: Callable[[], int]) -> None:
@@ -124,6 +132,20 @@ class Emitter:
         """A page of the last hits; see ``GET /hits``. ``wait`` is in seconds."""
         self._drain()
         return self._log.read(after, limit, wait, point)
+
+    def on_hit(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have this called, off the hit path, after new hits; call the answer to end that."""
+        self._listeners.append(callback)
+
+        def end() -> None:
+            if callback in self._listeners:
+                self._listeners.remove(callback)
+
+        return end
+
+    def service_name(self) -> Optional[str]:
+        """``service.name`` of the resource under which hits leave."""
+        return bridge.service_name()
 
     def status(self) -> Dict[str, Any]:
         """The ``eventSink`` object of ``GET /health``."""
@@ -158,34 +180,38 @@ class Emitter:
             if self._closed:
                 return
             self._closed = True
-        deadline = time.monotonic() + timeout
+        # A little of the time is kept for ending a request that hangs.
+        deadline = time.monotonic() + max(0.0, timeout - _TO_END)
         self._worker.begin_stop(deadline)
-        self._drain(last=True)
+        self._drain()
+        with self._accounts:
+            self._sealed = True
         self._marks.put(None)
         self._outbox.put(Stop())
         if self._running:
-            self._worker.finished.wait(timeout)
+            self._worker.finished.wait(max(0.0, deadline - time.monotonic()))
         else:
-            # A forked child whose threads were never needed, or could not be had any more.
-            self._export_here()
+            # A forked child that never needed its threads, or could not have them any more.
+            contextvars.copy_context().run(self._export_thread)
         self._write_off()
         self._metrics.stop()
         self._log.close()
         if self._link is not None:
             self._link.close()
-        self._worker.finished.wait(0.05)
-        self._recorder_done.wait(0.05 if self._running else 0)
+        for thread in self._threads:
+            thread.join(_TO_END / 2)
 
     def after_fork_in_child(self) -> None:
         """Forget everything of the parent: its queue, threads, accounts and connection. Never blocks."""
-        closed = self._closed
+        alive = not self._closed and (self._running or bool(self._revive))
         if self._link is not None:
             self._link.abandon()
         self._reset()
-        self._closed = closed
-        if not closed:
+        if alive:
             self._metrics.start()
             self._revive.append(None)
+        else:
+            self._closed = self._sealed = True
 
     # The hit path.
 
@@ -223,6 +249,10 @@ class Emitter:
             self._marked = True
             self._marks.put(None)
 
+    def observe(self, seconds: float) -> None:
+        """Remember how long a capture took, for the self metrics; safe on the hit path."""
+        self._metrics.observe(seconds)
+
     def current_trace(self) -> Optional[TraceContext]:
         """The ids of the span that is current in this thread or task; safe on the hit path."""
         try:
@@ -235,6 +265,7 @@ class Emitter:
         return inside_telemetry(frame)
 
     def _take(self, snapshot: Snapshot, ordinal: Callable[[], int]) -> Optional[int]:
+        span: Any = None
         try:
             span = current_span()
             snapshot.trace = context_of(span)
@@ -242,7 +273,7 @@ class Emitter:
             on_span = (
                 as_event
                 and span.is_recording()
-                and not inside_telemetry(sys._getframe(2))
+                and not inside_telemetry(sys._getframe())
                 and self._span_budget.take(span)
             )
         except Exception:  # a span class that is not OpenTelemetry's; or the edge of the stack
@@ -254,34 +285,30 @@ class Emitter:
                 span.add_event(event_name(snapshot), attributes, snapshot.timestamp_ns)
             except Exception:
                 # It has its ordinal, so it was emitted: by the queue, or it is counted as lost.
-                return _QUEUED if self._slot() else _LOST
+                try:
+                    self._slots.pop()
+                except IndexError:
+                    return _LOST
+                return _QUEUED
             return _ON_SPAN
-        if not self._slot():
-            return None
-        snapshot.hit_count = ordinal()
-        return _QUEUED
-
-    def _slot(self) -> bool:
         try:
             self._slots.pop()
         except IndexError:
-            return False
-        return True
+            return None
+        snapshot.hit_count = ordinal()
+        return _QUEUED
 
     # The recorder.
 
     def _record(self) -> None:
         self._on_thread()
-        try:
-            while not self._closed:
-                self._marks.get()
-                # Cleared before looking: a hit that arrives from here on marks again.
-                self._marked = False
-                self._drain()
-        finally:
-            self._recorder_done.set()
+        while not self._closed:
+            self._marks.get()
+            # Cleared before looking: a hit that arrives from here on marks again.
+            self._marked = False
+            self._drain()
 
-    def _drain(self, last: bool = False) -> None:
+    def _drain(self) -> None:
         """Number what has arrived and pass it on. Readers do it too, so that no hit is late."""
         with self._accounts:
             snapshots: List[Snapshot] = []
@@ -297,15 +324,18 @@ class Emitter:
                     self._tick()
                 elif how == _LOST:
                     self._dropped += 1
-                elif self._closed and not last:
+                elif self._sealed:
                     # It was on its way while the emitter stopped.
-                    self._give_back(how == _QUEUED)
+                    (self._slots if how == _QUEUED else self._report_slots).append(None)
                     self._dropped += how == _QUEUED
                 else:
                     self._forwarded += 1
                     self._outbox.put(arrival)
             if snapshots:
                 self._log.record(snapshots)
+        if snapshots:
+            for callback in tuple(self._listeners):
+                callback()
 
     def _tick(self) -> None:
         if not self._ticked:
@@ -337,17 +367,15 @@ class Emitter:
         try:
             self._metrics.record()
             data = self._metrics.collect()
-            if data is not None and self._link is not None:
-                self._link.export("metrics", [data], timeout)
-            return self._metrics.moving
+            if data is not None and self._link is not None and self._metrics_wanted:
+                answer = self._link.export("metrics", [data], timeout)
+                # A sink that takes no metrics is left alone from then on.
+                self._metrics_wanted = answer.verdict is not Verdict.UNKNOWN_SIGNAL
+            moving = self._metrics.moving
         except Exception:
-            # A sink that takes no metrics, a reading that failed: hits are what matters.
+            # A reading that failed: hits are what matters.
             return False
-
-    def _export_here(self) -> None:
-        worker = threading.Thread
-        del worker
-        self._worker.run()
+        return moving
 
     def _write_off(self) -> None:
         """Whatever has not been settled by now never will be."""
@@ -367,18 +395,17 @@ class Emitter:
     def _url(self) -> str:
         return self._link.url if self._link is not None else config.NO_SINK
 
-    def _give_back(self, hit: bool) -> None:
-        (self._slots if hit else self._report_slots).append(None)
-
     def _reading(self) -> Reading:
         counts = dict(self._hit_counts())
         full = sum(count for (_, outcome), count in counts.items() if outcome == Outcome.DROPPED.value)
         return Reading(counts, self._active(), self._capacity - len(self._slots), full + self._dropped)
 
     def _start_threads(self) -> None:
-        self._running = True
-        start_thread(self._record, "otel-tracepoints-recorder")
-        start_thread(self._export_thread, "otel-tracepoints-export")
+        started = [
+            start_thread(self._record, "otel-tracepoints-recorder"),
+            start_thread(self._export_thread, "otel-tracepoints-export"),
+        ]
+        self._threads.extend(thread for thread in started if thread is not None)
 
     def _revive_threads(self) -> None:
         """The first hit of a forked child."""
@@ -390,4 +417,4 @@ class Emitter:
         if multiprocessing is not None:
             # A child of multiprocessing ends by os._exit, past atexit; this it still runs.
             multiprocessing.Finalize(None, self.stop, exitpriority=100)
-        start_from_hit_path(self._start_threads)
+        self._running = start_from_hit_path(self._start_threads)

@@ -109,7 +109,7 @@ def describe(snapshot: Snapshot) -> Dict[str, Any]:
         hit["fields"] = list(snapshot.fields)
     else:
         hit["variables"] = dict(snapshot.variables)
-        hit["watches"] = [{"expression": watch.expression, "value": watch.value} for watch in snapshot.watches]
+        hit["watches"] = [{"expression": text, "value": value} for text, value in snapshot.watches]
         hit["stack"] = [
             {"file": frame.file, "line": frame.line, "function": frame.function} for frame in snapshot.stack
         ]

@@ -6,6 +6,7 @@ HTTP at some. So the port is a hint, and what actually answers decides.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Dict, Optional, Sequence
 
 from otel_tracepoints.config import Settings
@@ -25,6 +26,8 @@ GRPC, HTTP_PROTOBUF, HTTP_JSON = "grpc", "http/protobuf", "http/json"
 #: OpenTelemetry's port for OTLP over HTTP, and the one for gRPC.
 _HTTP_PORT, _GRPC_PORT = 4318, 4317
 _CONTENT_TYPES = {HTTP_PROTOBUF: "application/x-protobuf", HTTP_JSON: "application/json"}
+#: Bytes of one request: a gRPC server takes 4 MiB.
+MAX_REQUEST_BYTES = 3 * 1024 * 1024
 #: Seconds that a server may take to show which protocol it speaks.
 _PROBE_TIMEOUT = 2.0
 
@@ -96,7 +99,10 @@ class Link:
         if transport is None or protocol is None:
             return Answer(Verdict.RETRY, "closed", reached=False)
         encoders = self._encoders[HTTP_PROTOBUF if protocol == GRPC else protocol]
-        return transport.send(signal, encoders[signal](records), timeout)
+        body = encoders[signal](records)
+        if len(body) > MAX_REQUEST_BYTES and len(records) > 1:
+            return Answer(Verdict.TOO_LARGE)
+        return transport.send(signal, body, timeout)
 
     def _connect(self, timeout: float) -> Optional[Answer]:
         use_grpc = self._grpc_first
@@ -141,22 +147,19 @@ class Link:
     def _no_way(self) -> Answer:
         self._reset()
         if self._http is None and not self._grpc:
-            return Answer(Verdict.RETRY, "no OTLP encoder is installed (opentelemetry-exporter-otlp-proto-http)")
+            missing = "no OTLP encoder is installed (opentelemetry-exporter-otlp-proto-http)"
+            return Answer(Verdict.RETRY, missing, reached=False)
         reason = "the sink speaks gRPC only"
         if not self._grpc:
             reason += ", which cannot be used here; give its port for OTLP over HTTP (4318)"
         return Answer(Verdict.RETRY, reason, reached=False)
 
     def _load_encoders(self) -> None:
-        try:
+        with contextlib.suppress(ImportError):
             self._encoders[HTTP_PROTOBUF] = bridge.protobuf_encoders()
-        except ImportError:
-            pass
         if self._asked == HTTP_JSON or (self._asked in ("auto", GRPC) and not bridge.protobuf_is_fast()):
-            try:
+            with contextlib.suppress(ImportError):
                 self._encoders[HTTP_JSON] = bridge.json_encoders()
-            except ImportError:
-                pass
 
     def _http_protocol(self) -> Optional[str]:
         if self._asked in (HTTP_PROTOBUF, HTTP_JSON):

@@ -67,19 +67,15 @@ class SelfMetrics:
                 break
         if not values:
             return
-        if application_has_metrics():
-            histogram = _application_instruments()
-        else:
-            histogram = self._pipeline().histogram
+        application = application_has_metrics()
+        histogram = _application_instruments() if application else self._pipeline().histogram
         for value in values:
             histogram.record(value)
 
     def collect(self) -> Optional[Any]:
         """What is to be sent to the sink, or None where the application's provider sends it."""
-        if application_has_metrics():
-            return None
         self._told = self._read()
-        return self._pipeline().collect()
+        return None if application_has_metrics() else self._pipeline().collect()
 
     @property
     def moving(self) -> bool:
@@ -117,10 +113,10 @@ class _OwnPipeline:
 class _Reader(MetricReader):  # type: ignore[misc]
     data: Optional[Any] = None
 
-    def _receive_metrics(self, metrics_data: Any, timeout_millis: float = 10_000, **_: Any) -> None:
+    def _receive_metrics(self, metrics_data: Any, *_: Any, **__: Any) -> None:
         self.data = metrics_data
 
-    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+    def shutdown(self, *_: Any, **__: Any) -> None:
         self.data = None
 
 
@@ -161,7 +157,10 @@ def _instruments(meter: Any, read: Callable[[], Optional[Reading]]) -> Any:
         semconv.METRIC_QUEUE_SIZE, [one("queue_size")], unit="{hit}", description="Hits waiting for export"
     )
     meter.create_observable_counter(
-        semconv.METRIC_QUEUE_DROPPED, [one("queue_dropped")], unit="{hit}", description="Hits lost for want of room or a sink"
+        semconv.METRIC_QUEUE_DROPPED,
+        [one("queue_dropped")],
+        unit="{hit}",
+        description="Hits lost for want of room or a sink",
     )
     return meter.create_histogram(
         semconv.METRIC_CAPTURE_DURATION,

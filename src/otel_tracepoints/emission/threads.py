@@ -5,11 +5,11 @@ from __future__ import annotations
 import _thread
 import sys
 import threading
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 
-def start_thread(target: Callable[[], None], name: str) -> None:
-    """Run ``target`` in a daemon thread of the operating system.
+def start_thread(target: Callable[[], None], name: str) -> Optional[threading.Thread]:
+    """Run ``target`` in a daemon thread of the operating system; the thread, if it can be joined.
 
     Under gevent's monkey patching ``threading.Thread`` is a greenlet, and one that blocks in C
     (as our workers do while there is nothing to send) would stop the application's whole loop.
@@ -17,8 +17,10 @@ def start_thread(target: Callable[[], None], name: str) -> None:
     native = _unpatched_start()
     if native is not None:
         native(target, ())
-        return
-    threading.Thread(target=target, name=name, daemon=True).start()
+        return None
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 def _unpatched_start() -> Any:

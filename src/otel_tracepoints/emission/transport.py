@@ -8,6 +8,7 @@ patch urllib3 and requests.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import gzip
 import http.client
@@ -15,7 +16,9 @@ import json
 import os
 import socket
 import ssl
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Protocol, Tuple
+import sys
+from pathlib import Path
+from typing import Any, ClassVar, Dict, List, Mapping, NamedTuple, Optional, Protocol, Tuple
 from urllib.parse import SplitResult, urlsplit
 
 from otel_tracepoints.errors import ConfigError
@@ -32,6 +35,12 @@ _GRPC_METHODS = {
     "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
     "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+}
+#: Signal → module of its protobuf response, the response, and its count of rejected records.
+_RESPONSES = {
+    "traces": ("trace.v1.trace", "ExportTraceServiceResponse", "rejected_spans"),
+    "logs": ("logs.v1.logs", "ExportLogsServiceResponse", "rejected_log_records"),
+    "metrics": ("metrics.v1.metrics", "ExportMetricsServiceResponse", "rejected_data_points"),
 }
 
 
@@ -63,6 +72,7 @@ class Answer(NamedTuple):
     rejected: int = 0
     retry_after: float = 0.0
     reached: bool = True
+    compression_refused: bool = False
 
 
 class Transport(Protocol):
@@ -123,11 +133,11 @@ def _shown(parts: SplitResult) -> str:
 
 
 def speaks_http2(endpoint: Endpoint, timeout: float) -> Optional[bool]:
-    """What listens there: HTTP/2 (gRPC) or HTTP/1. None if it does not say; raises OSError if it is not there.
+    """Whether HTTP/2 (gRPC) is spoken there, or HTTP/1; None if it does not say.
 
     A server of either kind answers HTTP/2's opening words in its own way at once: with a
     SETTINGS frame, or with an HTTP/1 error (which need not begin with a status line: Python's
-    own server takes the words for HTTP/0.9).
+    own server takes the words for HTTP/0.9). Raises OSError if nothing listens.
     """
     with socket.create_connection((endpoint.host, endpoint.port), timeout) as plain:
         connection: socket.socket = plain
@@ -169,7 +179,7 @@ class HttpTransport:
         if answer is None:
             # The server closed an idle connection: that says nothing about the sink.
             answer = self._try(signal, body, timeout, reused=False)
-        if answer is not None and answer.verdict is Verdict.REFUSED and self._compress and "415" in str(answer.error):
+        if answer is not None and answer.compression_refused and self._compress:
             self._compress = False
             answer = self._try(signal, body, timeout, reused=False)
         return answer or Answer(Verdict.RETRY, "the sink closed the connection", reached=False)
@@ -192,10 +202,8 @@ class HttpTransport:
         connection, self._connection = self._connection, None
         sock = connection.sock if connection is not None else None
         if sock is not None:
-            try:
+            with contextlib.suppress(OSError):
                 os.close(sock.detach())
-            except OSError:
-                pass
 
     def _try(self, signal: str, body: bytes, timeout: float, reused: bool) -> Optional[Answer]:
         headers = dict(self._headers)
@@ -227,9 +235,9 @@ class HttpTransport:
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
         connection = self._connection
         if connection is None:
-            host, port = self._endpoint.host, self._endpoint.port
-            if self._endpoint.tls is not None:
-                connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=self._endpoint.tls)
+            host, port, tls = self._endpoint.host, self._endpoint.port, self._endpoint.tls
+            if tls is not None:
+                connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=tls)
             else:
                 connection = http.client.HTTPConnection(host, port, timeout=timeout)
             self._connection = connection
@@ -255,7 +263,7 @@ def _judge_http(signal: str, response: http.client.HTTPResponse, data: bytes) ->
         return Answer(Verdict.TOO_LARGE, error)
     if status in (404, 405, 501):
         return Answer(Verdict.UNKNOWN_SIGNAL, error)
-    return Answer(Verdict.REFUSED, error)
+    return Answer(Verdict.REFUSED, error, compression_refused=status == 415)
 
 
 def _partial_success(signal: str, data: bytes, content_type: str) -> Tuple[int, Optional[str]]:
@@ -278,17 +286,11 @@ def _partial_success(signal: str, data: bytes, content_type: str) -> Tuple[int, 
 
 
 def _partial_success_protobuf(signal: str, data: bytes) -> Tuple[int, str]:
-    if signal == "traces":
-        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse as Response
-    elif signal == "logs":
-        from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse as Response
-    else:
-        from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-            ExportMetricsServiceResponse as Response,
-        )
-    partial: Any = Response.FromString(data).partial_success
-    fields = {"traces": "rejected_spans", "logs": "rejected_log_records", "metrics": "rejected_data_points"}
-    return int(getattr(partial, fields[signal])), str(partial.error_message)
+    # Loaded with the encoders, by name, because no fork may find an import half done.
+    package, response, field = _RESPONSES[signal]
+    module: Any = sys.modules[f"opentelemetry.proto.collector.{package}_service_pb2"]
+    partial = getattr(module, response).FromString(data).partial_success
+    return int(getattr(partial, field)), str(partial.error_message)
 
 
 class GrpcTransport:
@@ -296,7 +298,7 @@ class GrpcTransport:
 
     #: Channels of a parent process. They must live as long as the child: freeing one joins
     #: threads that the fork did not bring along.
-    _abandoned: List[Any] = []
+    _abandoned: ClassVar[List[Any]] = []
 
     def __init__(self, endpoint: Endpoint, user_agent: str) -> None:
         import grpc
@@ -321,8 +323,7 @@ class GrpcTransport:
         else:
             roots: Optional[bytes] = None
             if endpoint.certificate is not None:
-                with open(endpoint.certificate, "rb") as file:
-                    roots = file.read()
+                roots = Path(endpoint.certificate).read_bytes()
             create = grpc.secure_channel
             credentials = grpc.ssl_channel_credentials(root_certificates=roots)
             self._channel = getattr(create, "__wrapped__", create)(target, credentials, options)

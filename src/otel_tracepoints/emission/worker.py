@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence
+from _queue import Empty
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from otel_tracepoints.emission.delivery import Delivered, Delivery, Item, Source
 
@@ -128,7 +129,7 @@ class ExportWorker:
     def _round(self) -> bool:
         try:
             first = self._outbox.get(timeout=self._metrics.wait)
-        except Exception:  # queue.Empty, whichever queue this is: metrics are due
+        except Empty:
             self._metrics.run_if_due(self._timeout())
             return True
         self._metrics.touch()
@@ -141,7 +142,7 @@ class ExportWorker:
         self._metrics.run_if_due(self._timeout())
         return go_on
 
-    def _fill(self, first: Any) -> "tuple[List[Source], bool]":
+    def _fill(self, first: Any) -> Tuple[List[Source], bool]:
         batch: List[Source] = []
         found = first
         while True:
@@ -153,7 +154,7 @@ class ExportWorker:
                 return batch, True
             try:
                 found = self._outbox.get_nowait()
-            except Exception:  # queue.Empty
+            except Empty:
                 return batch, True
 
     def _export(self, batch: Sequence[Source]) -> None:
@@ -161,7 +162,7 @@ class ExportWorker:
         give_up = time.monotonic() + GIVE_UP_AFTER
         pause = FIRST_PAUSE
         while items:
-            if self._hopeless:
+            if self._hopeless or (self._stop_at is not None and time.monotonic() >= self._stop_at):
                 self._account([], items)
                 return
             result = self._deliver(items)
@@ -225,7 +226,7 @@ class ExportWorker:
         if failed and not self._failing:
             self._failing = True
             logger.warning(
-                "Hits do not reach the event sink %s: %s. They are kept while the queue has room; GET /health counts them.",
+                "Hits do not reach the event sink %s: %s. GET /health counts what waits and what is lost.",
                 self._url,
                 health.last_error,
             )
