@@ -179,7 +179,7 @@ def base_url(text: str) -> str:
     Raises:
         ValueError: saying what is wrong with it.
     """
-    url = text.strip().rstrip("/")
+    url = text.strip()
     if "://" not in url:
         url = "http://" + url
     parts = urllib.parse.urlsplit(url)
@@ -190,7 +190,7 @@ def base_url(text: str) -> str:
     if not url.isprintable() or " " in url:
         raise ValueError("it holds characters that no address has")
     _ = parts.port  # Raises ValueError when it is not a port.
-    return url
+    return url.rstrip("/")
 
 
 def _is_loopback(url: str) -> bool:

@@ -62,7 +62,10 @@ def _run(arguments: Optional[List[str]]) -> int:
 
     session = Session()
     try:
-        code = root.main(args=arguments, prog_name="otel-tracepoints", standalone_mode=False, obj=session)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        # Not root.main(): click ends the process itself when a pipe breaks, with a code of its own.
+        with root.make_context("otel-tracepoints", given, obj=session) as context:
+            code = root.invoke(context)
     except Refused as refused:
         session.screen.refusal(refused)
         return REFUSED

@@ -11,6 +11,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 import click
 
 from otel_tracepoints.cli.session import Session, root_session_options
+from otel_tracepoints.version import VERSION
 
 _PACKAGE = "otel_tracepoints"
 
@@ -95,13 +96,7 @@ class LazyGroup(click.Group):
 def _print_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    from importlib import metadata
-
-    try:
-        version = metadata.version("otel-tracepoints")
-    except metadata.PackageNotFoundError:
-        version = "unknown (not installed)"
-    click.echo(f"otel-tracepoints {version}")
+    click.echo(f"otel-tracepoints {VERSION}")
     ctx.exit()
 
 

@@ -25,10 +25,16 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBRE
 @click.command("sink")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=4317, show_default=True, help="Port; 0 takes any free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=4317,
+    show_default=True,
+    help="Port; 0 takes any free one.",
 )
 @click.option("--forward", metavar="URL", help="Pass every OTLP request on to this receiver, unchanged.")
-@click.option("--store", type=click.Path(dir_okay=False), metavar="FILE", help="Keep events in this file (SQLite).")
+@click.option(
+    "--store", type=click.Path(dir_okay=False), metavar="FILE", help="Keep events in this file (SQLite)."
+)
 @click.option("--json", "as_json", is_flag=True, help="One event a line on stdout.")
 @click.pass_context
 def command(
@@ -54,18 +60,26 @@ def _run(host: str, port: int, forward: Optional[str], store: Optional[str], as_
         printer.start()
         _announce(sink, host, as_json)
         serving = _wait(ended, sink)
-        sink.stop()
+        clean = sink.stop()
         printer.stop(_PRINT_THE_REST)
         if printer.left_out:
             click.echo(f"{printer.left_out} events were not printed: too many at once.", err=True)
-        return 0 if serving else 1
+        code = 0 if serving else 1
+        if not clean:
+            # A thread is busy with something huge; the interpreter would trip over it on its way out.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        return code
     finally:
         for number, handler in previous:
             signal.signal(number, handler)
 
 
 def _announce(sink: SinkServer, host: str, as_json: bool) -> None:
-    click.echo(f"Sink listening on {sink.url} (OTLP/gRPC, OTLP/HTTP, /api/events). Ctrl-C ends it.", err=as_json)
+    click.echo(
+        f"Sink listening on {sink.url} (OTLP/gRPC, OTLP/HTTP, /api/events). Ctrl-C ends it.", err=as_json
+    )
     if not is_loopback(host):
         click.echo(
             f"Whoever can reach {host} can read what the probes capture; there is no password.", err=True

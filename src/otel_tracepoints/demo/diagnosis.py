@@ -79,7 +79,8 @@ def diagnose(snapshots: Sequence[Dict[str, Any]], logs: Sequence[Dict[str, Any]]
         if same_tier and same_key:
             peer, twin = same_tier[0], same_key[0]
             name, tier = customer.get("name"), customer.get("tier")
-            unlike = f"{name} ({tier}, {key}) {percent} %, {peer.name} ({peer.tier}, {peer.country}) {peer.percent} %"
+            unlike = f"{name} ({tier}, {key}) {percent} %"
+            unlike += f", {peer.name} ({peer.tier}, {peer.country}) {peer.percent} %"
             alike = f"{twin.name} ({twin.tier}) and {name} ({tier}) both {percent} %"
             evidence = [
                 f"Same tier, different discount: {unlike}.",
