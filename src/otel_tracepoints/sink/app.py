@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from typing import Any, Awaitable, Callable, Dict, Mapping, MutableMapping, Sequence, Tuple
+from typing import Any, Awaitable, Callable, Dict, Mapping, MutableMapping, Sequence, Set, Tuple
 
 from otel_tracepoints.errors import InvalidProbe, MalformedJson
 from otel_tracepoints.sink import grpc, json_text
@@ -52,6 +52,11 @@ class _Request:
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
         ]
         self.headers: Dict[str, str] = dict(self.header_list)
+
+    @property
+    def is_call(self) -> bool:
+        """Whether this is gRPC."""
+        return self.http2 and grpc.is_grpc(self.headers.get("content-type", "").strip().lower())
 
     async def receive(self) -> MutableMapping[str, Any]:
         """As ASGI's ``receive``; remembers whether the body came to its end."""
@@ -104,26 +109,45 @@ class SinkApp:
         self._loopback = loopback
         self._limits = limits
         self._budget = Budget(limits.held)
+        self._requests: Set[asyncio.Future[None]] = set()
 
     async def __call__(self, scope: _Scope, receive: Receive, send: Send) -> None:
         """Answer one request; see the ASGI specification."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http":
-            request = _Request(scope, receive)
+            # A task of its own, which may be cancelled where the server's may not.
+            request = asyncio.ensure_future(self._respond(_Request(scope, receive), send))
+            self._requests.add(request)
             try:
-                if grpc.is_grpc(request.headers.get("content-type", "").strip().lower()) and request.http2:
-                    status = await self._call(request)
-                    await request.discard(self._limits)
-                    await grpc.send_status(send, status)
-                else:
-                    answer = await self._answer(request)
-                    await request.discard(self._limits)
-                    await _send(send, answer)
-            except Disconnected:
-                pass
+                await asyncio.wait([request])
+            finally:
+                self._requests.discard(request)
+            if not request.cancelled():
+                request.result()
         else:
             await send({"type": "websocket.close", "code": 1008})
+
+    def cancel_requests(self) -> None:
+        """Give up whatever is being answered; on the event loop."""
+        for request in list(self._requests):
+            request.cancel()
+
+    async def _respond(self, request: _Request, send: Send) -> None:
+        answering: Awaitable[None]
+        try:
+            if request.is_call:
+                status = await self._call(request)
+                await request.discard(self._limits)
+                answering = grpc.send_status(send, status)
+            else:
+                answer = await self._answer(request)
+                await request.discard(self._limits)
+                answering = _send(send, answer)
+            # Bounded: a client may stop to read, and hypercorn waits even for one that is gone.
+            await asyncio.wait_for(answering, self._limits.seconds)
+        except (Disconnected, asyncio.TimeoutError):
+            pass
 
     async def _call(self, request: _Request) -> Status:
         try:

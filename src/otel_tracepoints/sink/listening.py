@@ -13,6 +13,8 @@ import hypercorn.asyncio
 import hypercorn.config
 
 from otel_tracepoints.errors import ConfigError
+from otel_tracepoints.sink.app import SinkApp
+from otel_tracepoints.sink.connections import ConnectionLoop
 from otel_tracepoints.sink.trailers import repair_trailers
 
 #: Seconds that open connections have to end by themselves.
@@ -56,12 +58,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Listener:
-    """An ASGI application behind a listening socket, in a thread of its own.
+    """The sink's application behind a listening socket, in a thread of its own.
 
     Takes the socket over.
     """
 
-    def __init__(self, app: Any, listener: socket.socket) -> None:
+    def __init__(self, app: SinkApp, listener: socket.socket) -> None:
         self._app = app
         self._listener = listener
         self._thread = threading.Thread(target=self._run, name="otel-tracepoints-sink", daemon=True)
@@ -91,43 +93,38 @@ class Listener:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        loop = asyncio.new_event_loop()
+        loop = ConnectionLoop()
         try:
             loop.set_exception_handler(_ignore_connection_errors)
-            loop.run_until_complete(self._serve())
+            if loop.run_until_complete(self._serve(loop)):
+                loop.close()
         except Exception:
             _log.exception("The sink's server ended")
         finally:
             self._started.set()
-            loop.close()
 
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    async def _serve(self, loop: ConnectionLoop) -> bool:
+        self._loop = loop
         self._stop = asyncio.Event()
+        app: Any = self._app  # Its scopes and messages are plain mappings to it, not hypercorn's TypedDicts.
         serving = asyncio.ensure_future(
-            hypercorn.asyncio.serve(self._app, _config(self._listener), shutdown_trigger=_trigger(self._stop))
+            hypercorn.asyncio.serve(app, _config(self._listener), shutdown_trigger=_trigger(self._stop))
         )
         # The socket listens already: who connects now is served as soon as the loop turns.
         self._started.set()
         stopping = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        # hypercorn waits for connections without end on Python 3.12 and later.
+        # hypercorn waits for open connections, on Python 3.12 and later without end. Its tasks must
+        # not be cancelled: its stand-in for TaskGroup before 3.11 then spins for ever. A
+        # connection that is cut ends them by itself.
         await asyncio.wait([serving], timeout=_GRACE)
-        await _cancel_others()
-        if serving.done() and not serving.cancelled() and serving.exception() is not None:
+        loop.cut_connections()
+        self._app.cancel_requests()
+        await asyncio.wait([serving], timeout=_GRACE)
+        if serving.done() and serving.exception() is not None:
             _log.error("The sink's server ended: %s", serving.exception())
-
-
-async def _cancel_others() -> None:
-    # Twice: a connection that is told to end first tries to hand over what is left to send.
-    for _ in range(2):
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        if not tasks:
-            return
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=_GRACE / 2)
+        return serving.done()
 
 
 def _trigger(stop: asyncio.Event) -> Callable[[], Awaitable[None]]:
@@ -144,9 +141,13 @@ def _config(listener: socket.socket) -> hypercorn.config.Config:
     config.errorlog = _quiet
     config.accesslog = None
     config.include_server_header = False
-    config.graceful_timeout = _GRACE
+    # No deadline of its own: it would cancel tasks, see `Listener._serve`.
+    config.graceful_timeout = 3600
+    # No bound: hypercorn's connection waits for room in a queue whose reader may have answered
+    # already, and so for ever. What is in it is read at once, and `BodyReader` is the bound.
+    config.max_app_queue_size = 0
     # Exporters keep a connection and send every few seconds; closing it in between costs a retry.
-    config.keep_alive_timeout = 120
+    config.keep_alive_timeout = 30
     config.keep_alive_max_requests = 1_000_000
     return config
 

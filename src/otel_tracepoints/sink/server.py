@@ -98,20 +98,23 @@ class SinkServer:
         self._listener.start()
         return self
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         """End within about a second, whatever clients do; may be called twice.
 
-        What was acknowledged is in the store; requests not passed on by then are dropped.
+        What was acknowledged is in the store; requests not passed on by then are dropped. Returns
+        whether all threads ended; a daemon thread may be left in the middle of a huge request.
         """
         if self._listener is None or self._stopped:
-            return
+            return True
         self._stopped = True
-        self._listener.stop(_STOP_LISTENING)
-        self._writer.stop(_STOP_WORKING)
-        self._reader.stop(_STOP_WORKING)
+        ended = self._listener.stop(_STOP_LISTENING)
+        ended = self._writer.stop(_STOP_WORKING) and ended
+        ended = self._reader.stop(_STOP_WORKING) and ended
         if self._forwarder is not None:
             self._forwarder.stop(_STOP_FORWARDING)
-        self.store.close()
+        if ended:
+            self.store.close()
+        return ended
 
     @property
     def port(self) -> int:
