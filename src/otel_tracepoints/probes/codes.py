@@ -168,22 +168,24 @@ _function_file: Callable[[Any], Any] = operator.attrgetter("__code__.co_filename
 
 def _runnable() -> Tuple[List[types.FunctionType], List[_Running]]:
     """Functions, and the code and globals of suspended frames, on the garbage collector's lists."""
-    found = _of_types(gc.get_objects(), (types.FunctionType, *_FRAME_OF))
-    functions = _of_types(found, (types.FunctionType,))
-    others: List[_Running] = []
-    for each in found:
-        kind = type(each)
-        if kind is types.FunctionType:
-            continue
-        if kind is types.FrameType:
-            others.append((each.f_code, each.f_globals))
-            continue
-        for holder, code, frame in _SUSPENDED:
-            if kind is holder:
-                live = frame(each)
-                if live is not None:
-                    others.append((code(each), live.f_globals))
-    return functions, others
+    found = _of_runnable_types(gc.get_objects())
+    functions = [each for each in found if type(each) is types.FunctionType]
+    others = [_code_and_globals(each) for each in found if type(each) is not types.FunctionType]
+    # Our own frames are among them: a local that leads to its own frame would keep both, and all
+    # else that our callers hold, until the next collection.
+    del found
+    return functions, [each for each in others if each is not None]
+
+
+def _code_and_globals(suspended: Any) -> Optional[_Running]:
+    kind = type(suspended)
+    if kind is types.FrameType:
+        return suspended.f_code, suspended.f_globals
+    for holder, code, frame in _SUSPENDED:
+        if kind is holder:
+            live = frame(suspended)
+            return None if live is None else (code(suspended), live.f_globals)
+    return None
 
 
 _SUSPENDED: Tuple[Tuple[type, Callable[[Any], Any], Callable[[Any], Any]], ...] = (
@@ -191,24 +193,37 @@ _SUSPENDED: Tuple[Tuple[type, Callable[[Any], Any], Callable[[Any], Any]], ...] 
     (types.CoroutineType, operator.attrgetter("cr_code"), operator.attrgetter("cr_frame")),
     (types.AsyncGeneratorType, operator.attrgetter("ag_code"), operator.attrgetter("ag_frame")),
 )
-_FRAME_OF = (types.FrameType, *(kind for kind, _, _ in _SUSPENDED))
 
 
-def _of_types(objects: List[Any], kinds: Tuple[type, ...]) -> List[Any]:
-    """The objects whose type is exactly one of these; all in C, by id: hashing a class may run code."""
-    ids = {id(kind) for kind in kinds}
-    return list(itertools.compress(objects, map(ids.__contains__, map(id, map(type, objects)))))
+def _of_runnable_types(objects: List[Any]) -> List[Any]:
+    """One pass over the heap: 5 to 15 ms for 300 000 objects, so it is written for speed.
+
+    Comparisons by identity with local names, most of the heap first; a set of types would be
+    faster to read, but hashing a class may run code of its metaclass.
+    """
+    data1, data2, data3 = dict, tuple, list
+    function, frame = types.FunctionType, types.FrameType
+    generator, coroutine, agen = types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType
+    return [
+        each
+        for each in objects
+        if not ((kind := type(each)) is data1 or kind is data2 or kind is data3)
+        and (kind is function or kind is frame or kind is generator or kind is coroutine or kind is agen)
+    ]
 
 
 def _running() -> List[_Running]:
     """Code and globals of every frame on the stack of any thread."""
+    # No other public interface shows the stacks of other threads.
+    return [running for innermost in sys._current_frames().values() for running in _stack(innermost)]
+
+
+def _stack(innermost: types.FrameType) -> List[_Running]:
     found: List[_Running] = []
-    # Since no other public interface shows the stacks of other threads.
-    for innermost in sys._current_frames().values():
-        frame: Optional[types.FrameType] = innermost
-        while frame is not None:
-            found.append((frame.f_code, frame.f_globals))
-            frame = frame.f_back
+    frame: Optional[types.FrameType] = innermost
+    while frame is not None:
+        found.append((frame.f_code, frame.f_globals))
+        frame = frame.f_back
     return found
 
 
@@ -243,7 +258,9 @@ def _referred(namespaces: Sequence[Dict[str, Any]]) -> List[Any]:
 
 
 _SIZED = frozenset(map(id, (list, dict, tuple, set, frozenset)))
-_CLOSED = frozenset(map(id, (types.ModuleType, types.CodeType, str, bytes, int, float, bool, type(None))))
+_CLOSED = frozenset(
+    map(id, (types.ModuleType, types.CodeType, types.FrameType, str, bytes, int, float, bool, type(None)))
+)
 
 
 def _add_function(roots: Dict[int, Root], function: types.FunctionType) -> None:

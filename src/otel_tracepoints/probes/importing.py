@@ -48,7 +48,6 @@ class ImportWatcher:
     def __init__(self, on_code: OnCode) -> None:
         self._on_code = on_code
         self._paths = RealPaths()
-        self._lock = threading.RLock()
         self._finder = _Finder(self._adopt)
         #: Replaced as a whole, so that importing threads read them without the lock.
         self._watched: FrozenSet[str] = frozenset()
@@ -57,14 +56,13 @@ class ImportWatcher:
 
     def watch(self, path: str) -> None:
         """Have the code of this file, a real path, reported from now on. Twice is once."""
-        with self._lock:
-            if self._closed or path in self._watched:
-                return
-            first = not self._watched
-            self._set(self._watched | {path})
-            if first:
-                sys.meta_path.insert(0, self._finder)
-                self._watch_scripts()
+        if self._closed or path in self._watched:
+            return
+        first = not self._watched
+        self._set(self._watched | {path})
+        if first:
+            sys.meta_path.insert(0, self._finder)
+            self._watch_scripts()
         # The loaders of loaded modules hand out code again (runpy.run_module, pkgutil).
         for module in loaded_modules():
             if self._paths.of(module.file) == path:
@@ -74,18 +72,16 @@ class ImportWatcher:
 
     def unwatch(self, path: str) -> None:
         """Stop reporting this file; with the last one every hook is gone."""
-        with self._lock:
-            if path in self._watched:
-                self._set(self._watched - {path})
-                if not self._watched:
-                    self._remove_hooks()
+        if path in self._watched:
+            self._set(self._watched - {path})
+            if not self._watched:
+                self._remove_hooks()
 
     def close(self) -> None:
         """Remove every hook, for good."""
-        with self._lock:
-            self._closed = True
-            self._set(frozenset())
-            self._remove_hooks()
+        self._closed = True
+        self._set(frozenset())
+        self._remove_hooks()
 
     def _set(self, watched: FrozenSet[str]) -> None:
         self._watched = watched
@@ -117,7 +113,7 @@ class ImportWatcher:
             return
         undo = _show_code(loader, name, path, self._seen)
         if undo is not None:
-            # Without the lock: this thread is importing. Of two that race one undoes it.
+            # The last file may just have been unwatched by another thread: then it is undone here.
             self._undo.append(undo)
             if not self._watched:
                 undo()

@@ -12,20 +12,13 @@ import importlib.util
 import os
 import sys
 import types
-from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from otel_tracepoints.errors import AmbiguousFile, FileNotFound, ForbiddenFile, LineNotExecutable
-from otel_tracepoints.probes.codes import (
-    FoundCode,
-    Root,
-    executable_lines,
-    live_file_names,
-    live_roots,
-    sites_in,
-    with_parents,
-)
+from otel_tracepoints.probes.codes import FoundCode, live_file_names, live_roots, sites_in
+from otel_tracepoints.probes.holders import Holder, live_holders, tree_holders
 from otel_tracepoints.probes.modules import frozen_file_names, loaded_modules
-from otel_tracepoints.probes.naming import FunctionNames, full_name, qualname_within, tree_names
+from otel_tracepoints.probes.naming import FunctionNames
 from otel_tracepoints.probes.paths import DenyList, RealPaths, longest_suffix, segments, spelled
 from otel_tracepoints.probes.search import find_below, find_directly
 from otel_tracepoints.probes.sources import Sources, exists, module_name_on_path
@@ -63,17 +56,10 @@ class Resolution(NamedTuple):
     functions: Tuple[str, ...]
 
 
-class _Holder(NamedTuple):
-    lines: FrozenSet[int]
-    name: str
-    order: Tuple[int, int]
-    live: Optional[FoundCode]
-
-
 class _View(NamedTuple):
     module: Optional[str]
     imported: bool
-    holders: Tuple[_Holder, ...]
+    holders: Tuple[Holder, ...]
 
 
 def _default_deny() -> Tuple[str, ...]:
@@ -249,35 +235,15 @@ class Resolver:
         tree = self._sources.tree(path)
         roots = live_roots(_FileNames(path, self._paths, tree).__contains__, [m.namespace for m in modules])
         module = modules[0].name if modules else None
-        holders = self._live_holders(roots, tree, module)
+        holders = live_holders(roots, tree, module)
+        for holder in holders:
+            if holder.live is not None:
+                self._names.remember(holder.live.code, holder.name)
         if tree is not None:
             known = module or module_name_on_path(path, _path_entries(), self._paths)
-            holders += _tree_holders(tree, known, holders)
+            holders += tree_holders(tree, known, holders)
         holders.sort(key=lambda holder: holder.order)
         return _View(module, bool(modules or roots), tuple(holders))
-
-    def _live_holders(
-        self, roots: List[Root], tree: Optional[types.CodeType], module: Optional[str]
-    ) -> List[_Holder]:
-        by_place = tree_names(tree) if tree is not None else {}
-        # Outer code first, so that the parents of a code object have their names before it.
-        roots.sort(key=lambda root: root.code.co_firstlineno)
-        known: Dict[int, Tuple[Optional[str], str]] = {}
-        for root in roots:
-            code = root.code
-            name = by_place.get((code.co_name, code.co_firstlineno)) or _root_name(root)
-            known[id(code)] = (root.module or module, name)
-        holders: List[_Holder] = []
-        for depth, found in enumerate(with_parents(root.code for root in roots)):
-            code = found.code
-            if id(code) not in known:
-                parent = found.parents[0]
-                owner, parent_name = known[id(parent)]
-                known[id(code)] = (owner, qualname_within(code, parent, parent_name))
-            name = full_name(*known[id(code)])
-            self._names.remember(code, name)
-            holders.append(_Holder(executable_lines(code), name, (code.co_firstlineno, depth), found))
-        return holders
 
 
 class _FileNames:
@@ -294,47 +260,6 @@ class _FileNames:
         if name == self._compiled_as:
             return True
         return self._paths.of(self._frozen.get(name, name)) == self._path
-
-
-def _tree_holders(tree: types.CodeType, module: str, live: Sequence[_Holder]) -> List[_Holder]:
-    """What the file on disk adds to the live code: bodies that are over, functions not made yet.
-
-    Where the file has changed since it was loaded its functions are not the ones that run, so
-    only module and class bodies, which run again on a reload, are taken from it.
-    """
-    names = tree_names(tree)
-    found = [(each.code, executable_lines(each.code)) for each in with_parents([tree])]
-    in_tree = {(_place(code), lines) for code, lines in found}
-    alive = {(_place(holder.live.code), holder.lines) for holder in live if holder.live is not None}
-    changed = not alive <= in_tree
-    holders: List[_Holder] = []
-    for depth, (code, lines) in enumerate(found):
-        if (_place(code), lines) in alive or (changed and not _is_body(code)):
-            continue
-        name = full_name(module, names[_place(code)])
-        holders.append(_Holder(lines, name, (code.co_firstlineno, depth), None))
-    return holders
-
-
-_OPTIMIZED = 1  # inspect.CO_OPTIMIZED: functions have it, module and class bodies have not
-
-
-def _place(code: types.CodeType) -> Tuple[str, int]:
-    return code.co_name, code.co_firstlineno
-
-
-def _is_body(code: types.CodeType) -> bool:
-    return not code.co_flags & _OPTIMIZED
-
-
-def _root_name(root: Root) -> str:
-    """The qualified name of code that was found without its parents."""
-    own = getattr(root.code, "co_qualname", None)
-    if type(own) is str:
-        return own
-    # functools.wraps gives a wrapper the name of what it wraps.
-    name = root.qualname or ""
-    return name if name.rpartition(".")[2] == root.code.co_name else root.code.co_name
 
 
 def _path_entries() -> Tuple[str, ...]:

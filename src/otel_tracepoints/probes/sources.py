@@ -53,13 +53,16 @@ class Sources:
         stored = _read(path)
         if stored is None:
             return None
-        kept = self._kept.pop(path, None)
-        if kept is None or kept[0] != stored.key:
-            kept = stored.key, _code_of(path, stored)
-        self._kept[path] = kept
-        while len(self._kept) > _MAX_KEPT:
-            del self._kept[next(iter(self._kept))]
-        return kept[1]
+        known = self._kept.get(path)
+        if known is None or known[0] != stored.key:
+            known = stored.key, _code_of(path, stored)
+        # Replaced, not changed: callers may be many, and a lock would be lost in a forked child.
+        kept = {name: value for name, value in self._kept.items() if name != path}
+        for oldest in list(kept)[: max(len(kept) + 1 - _MAX_KEPT, 0)]:
+            del kept[oldest]
+        kept[path] = known
+        self._kept = kept
+        return known[1]
 
 
 def exists(path: str) -> bool:

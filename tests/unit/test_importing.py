@@ -1,0 +1,462 @@
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.util
+import os
+import pkgutil
+import runpy
+import subprocess
+import sys
+import threading
+import traceback
+import types
+import weakref
+import zipfile
+
+import pytest
+
+from otel_tracepoints.probes.importing import ImportWatcher
+
+SOURCE = "VALUE = 'original'\ndef f():\n    return VALUE\n"
+REPLACED = SOURCE.replace("original", "replaced")
+
+
+class Recorder:
+    """An on_code that notes what it saw, and may replace it."""
+
+    def __init__(self, replace=False):
+        self.seen = []
+        self.replace = replace
+
+    def __call__(self, code, path):
+        self.seen.append((code.co_name, path))
+        return compile(REPLACED, code.co_filename, "exec") if self.replace else code
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Writes modules into a directory on sys.path, and forgets them afterwards."""
+    root = os.path.realpath(str(tmp_path))
+    monkeypatch.syspath_prepend(root)
+    before = set(sys.modules)
+
+    def write(name, text=SOURCE):
+        path = os.path.join(root, *name.split("/"))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+        importlib.invalidate_caches()
+        return path
+
+    yield write
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(root):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def watching():
+    """Makes watchers that are closed at the end, and checks that nothing of them is left."""
+    meta_path, scripts = list(sys.meta_path), runpy._get_code_from_file
+    watchers = []
+
+    def watch(on_code, *paths):
+        watcher = ImportWatcher(on_code)
+        watchers.append(watcher)
+        for path in paths:
+            watcher.watch(path)
+        return watcher
+
+    yield watch
+    for watcher in reversed(watchers):
+        watcher.close()
+    assert sys.meta_path == meta_path
+    assert runpy._get_code_from_file is scripts
+
+
+def test_the_code_of_a_watched_file_is_seen_before_it_runs(place, watching):
+    """What the callback answers is what runs, and it is asked once an import."""
+    path = place("iseen.py")
+    recorder = Recorder(replace=True)
+    watching(recorder, path)
+    module = importlib.import_module("iseen")
+    assert module.VALUE == module.f() == "replaced"
+    assert recorder.seen == [("<module>", path)]
+    assert type(module.__loader__) is type(importlib.util.find_spec("iseen").loader)
+
+
+def test_other_files_are_not_reported(place, watching):
+    """A module of the same last name, and one of another name, load as ever."""
+    path = place("ipkg/same_name.py")
+    place("same_name.py"), place("iother.py")
+    recorder = Recorder(replace=True)
+    watching(recorder, path)
+    assert importlib.import_module("same_name").VALUE == "original"
+    assert importlib.import_module("iother").VALUE == "original"
+    assert recorder.seen == []
+    assert importlib.import_module("ipkg.same_name").VALUE == "replaced"
+
+
+def test_packages_and_symbolic_links(place, watching, tmp_path):
+    """A package's own file is seen, also when it is imported through a link of another name."""
+    path = place("ireal/__init__.py")
+    inner = place("ireal/inner.py")
+    os.symlink(os.path.dirname(path), str(tmp_path / "ilink"))
+    recorder = Recorder()
+    watching(recorder, path, inner)
+    importlib.import_module("ilink.inner")
+    assert recorder.seen == [("<module>", path), ("<module>", inner)]
+
+
+def test_reload_and_repeated_import_are_seen(place, watching):
+    """A file that was loaded before it was watched is seen when it is loaded again."""
+    path = place("iagain.py")
+    module = importlib.import_module("iagain")
+    recorder = Recorder(replace=True)
+    watching(recorder, path)
+    importlib.reload(module)
+    assert module.VALUE == "replaced"
+    del sys.modules["iagain"]
+    assert importlib.import_module("iagain").VALUE == "replaced"
+    assert len(recorder.seen) == 2
+
+
+def test_runpy_is_seen(place, watching):
+    """run_module, of a loaded module too, and run_path go through the callback."""
+    path = place("irun.py")
+    recorder = Recorder(replace=True)
+    watching(recorder, path)
+    assert runpy.run_module("irun")["VALUE"] == "replaced"
+    assert runpy.run_path(path)["VALUE"] == "replaced"
+    loaded = place("iloaded.py")
+    importlib.import_module("iloaded")
+    watching(recorder, loaded)
+    assert runpy.run_module("iloaded")["VALUE"] == "replaced"
+    assert [seen[1] for seen in recorder.seen] == [path, path, loaded]
+
+
+def test_zip_members_are_seen(watching, tmp_path, monkeypatch):
+    """Members of one archive share a loader, and only the watched one is reported."""
+    archive = os.path.join(os.path.realpath(str(tmp_path)), "ilib.zip")
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("izip/__init__.py", "")
+        opened.writestr("izip/one.py", SOURCE)
+        opened.writestr("izip/two.py", SOURCE)
+    monkeypatch.syspath_prepend(archive)
+    path = os.path.join(archive, "izip", "one.py")
+    recorder = Recorder(replace=True)
+    watching(recorder, path)
+    one, two = importlib.import_module("izip.one"), importlib.import_module("izip.two")
+    try:
+        assert (one.VALUE, two.VALUE) == ("replaced", "original")
+        assert one.__file__ == path
+        assert one.__spec__.name == one.__name__ == "izip.one"
+        assert one.__package__ == "izip"
+        assert recorder.seen == [("<module>", path)]
+        importlib.reload(one)
+        assert len(recorder.seen) == 2
+    finally:
+        for name in ("izip", "izip.one", "izip.two"):
+            del sys.modules[name]
+
+
+def test_compiled_files_without_source_are_seen(place, watching):
+    """A .pyc without its source is reported under its own path."""
+    import py_compile
+
+    path = place("icompiled.py")
+    py_compile.compile(path, cfile=path + "c", dfile="/build/other.py")
+    os.remove(path)
+    recorder = Recorder(replace=True)
+    watching(recorder, path + "c")
+    assert importlib.import_module("icompiled").VALUE == "replaced"
+    assert recorder.seen == [("<module>", path + "c")]
+
+
+def test_lazy_loading_is_seen(place, watching):
+    """A lazy module is reported when it loads, not before."""
+    path = place("ilazy.py")
+    recorder = Recorder(replace=True)
+    watching(recorder, path)
+    spec = importlib.util.find_spec("ilazy")
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert recorder.seen == []
+    assert module.VALUE == "replaced"
+    assert len(recorder.seen) == 1
+
+
+def test_without_a_watched_file_no_hook_is_there(place, watching):
+    """The finder and every override come with the first file and go with the last."""
+    path, other = place("ihook.py"), place("ihook2.py")
+    before, scripts = list(sys.meta_path), runpy._get_code_from_file
+    watcher = watching(Recorder())
+    assert sys.meta_path == before
+    watcher.watch(path)
+    watcher.watch(path)
+    watcher.watch(other)
+    assert len(sys.meta_path) == len(before) + 1
+    module = importlib.import_module("ihook")
+    assert "get_code" in vars(module.__loader__)
+    watcher.unwatch(path)
+    watcher.unwatch("/never/watched.py")
+    assert len(sys.meta_path) == len(before) + 1
+    watcher.unwatch(other)
+    assert sys.meta_path == before
+    assert runpy._get_code_from_file is scripts
+    assert "get_code" not in vars(module.__loader__)
+    watcher.watch(path)
+    watcher.close()
+    watcher.close()
+    watcher.watch(path)
+    assert sys.meta_path == before
+
+
+def test_a_callback_that_fails_changes_nothing(place, watching):
+    """The original code runs where the callback raises or answers something else."""
+    path = place("ifails.py")
+
+    def raises(code, path):
+        raise RuntimeError("no")
+
+    watching(raises, path)
+    assert importlib.import_module("ifails").VALUE == "original"
+    other = place("ianswers.py")
+    watching(lambda code, path: None, other)
+    assert importlib.import_module("ianswers").VALUE == "original"
+
+
+def test_what_is_not_there_is_not_there(place, watching):
+    """A watched file that vanished is an ordinary ModuleNotFoundError without a frame of ours."""
+    path = place("ivanish.py")
+    watching(Recorder(), path)
+    os.remove(path)
+    importlib.invalidate_caches()
+    with pytest.raises(ModuleNotFoundError) as error:
+        importlib.import_module("ivanish")
+    assert error.value.name == "ivanish"
+    assert os.path.join("probes", "importing.py") not in "".join(
+        traceback.format_tb(error.value.__traceback__)
+    )
+
+
+def test_an_exception_of_the_module_passes_without_a_frame_of_ours(place, watching):
+    """The traceback of a module that fails while it runs is the same as without a watch."""
+    path = place("iraises.py", "1 / 0\n")
+    watching(Recorder(), path)
+    with pytest.raises(ZeroDivisionError) as error:
+        importlib.import_module("iraises")
+    assert os.path.join("probes", "importing.py") not in "".join(
+        traceback.format_tb(error.value.__traceback__)
+    )
+
+
+class _Legacy:
+    """A finder from before find_spec; the import system asks it, or not, as without us."""
+
+    def __init__(self):
+        self.asked = []
+
+    def find_module(self, name, path=None):
+        self.asked.append(name)
+
+
+@pytest.mark.filterwarnings("ignore::ImportWarning")
+def test_finders_without_find_spec(place, watching):
+    """They neither break an import nor are left out."""
+    path = place("ilegacy.py")
+    legacy = _Legacy()
+    sys.meta_path.insert(0, legacy)
+    try:
+        watcher = ImportWatcher(Recorder())
+        watcher.watch(path)
+        assert importlib.import_module("ilegacy").VALUE == "original"
+        assert ("ilegacy" in legacy.asked) is (sys.version_info < (3, 12))
+        watcher.close()
+    finally:
+        sys.meta_path.remove(legacy)
+
+
+class _Asking(importlib.abc.MetaPathFinder):
+    """A finder that asks the whole import system in its turn, as other tools' finders do."""
+
+    def __init__(self):
+        self.busy = False
+
+    def find_spec(self, name, path=None, target=None):
+        if self.busy:
+            return None
+        self.busy = True
+        try:
+            return importlib.util.find_spec(name)
+        finally:
+            self.busy = False
+
+
+def test_finders_that_ask_in_their_turn_do_not_recurse(place, watching):
+    """Two tools that both delegate to the others come to an end."""
+    path = place("iturn.py")
+    asking = _Asking()
+    sys.meta_path.insert(0, asking)
+    recorder = Recorder(replace=True)
+    first, second = ImportWatcher(recorder), ImportWatcher(recorder)
+    try:
+        first.watch(path), second.watch(path)
+        assert importlib.import_module("iturn").VALUE == "replaced"
+        assert recorder.seen
+    finally:
+        second.close(), first.close()
+        sys.meta_path.remove(asking)
+
+
+class _Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "iblocked":
+            raise ImportError("blocked on purpose")
+
+
+def test_finders_that_raise_raise(place, watching):
+    """An import that another tool forbids stays forbidden, with its own error."""
+    path = place("iblocked.py")
+    blocker = _Blocker()
+    sys.meta_path.insert(0, blocker)
+    try:
+        watcher = ImportWatcher(Recorder())
+        watcher.watch(path)
+        with pytest.raises(ImportError, match="blocked on purpose"):
+            importlib.import_module("iblocked")
+        watcher.close()
+    finally:
+        sys.meta_path.remove(blocker)
+
+
+class _OwnLoader:
+    """A loader that only knows exec_module, with slots: nothing can be put onto it."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path):
+        self.path = path
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        module.VALUE = "own"
+
+
+def test_loaders_of_other_kinds_are_left_alone(place, watching):
+    """A custom loader loads as ever; namespace packages, builtin and extension modules too."""
+    path = place("iown.py")
+    place("inamespace/inside.py")
+
+    class Finder(importlib.abc.MetaPathFinder):
+        def find_spec(self, name, path_=None, target=None):
+            if name == "iown":
+                return importlib.util.spec_from_file_location(name, path, loader=_OwnLoader(path))
+
+    finder = Finder()
+    sys.meta_path.insert(0, finder)
+    try:
+        watcher = ImportWatcher(Recorder())
+        watcher.watch(path)
+        watcher.watch("/nowhere/inamespace.py")
+        watcher.watch("/nowhere/_json.py")
+        watcher.watch("/nowhere/__init__.py")
+        assert importlib.import_module("iown").VALUE == "own"
+        assert importlib.import_module("inamespace.inside").VALUE == "original"
+        assert importlib.util.find_spec("_json") is not None
+        watcher.close()
+    finally:
+        sys.meta_path.remove(finder)
+
+
+def test_no_lock_of_ours_is_held_while_importing(place, watching):
+    """While one thread is inside an import, others watch, unwatch and import."""
+    import builtins
+
+    path = place(
+        "iblock.py",
+        "import builtins\nbuiltins._importing_events[0].set()\nbuiltins._importing_events[1].wait(10)\n",
+    )
+    other = place("ifree.py")
+    events = builtins._importing_events = (threading.Event(), threading.Event())
+    watcher = watching(Recorder(), path)
+    thread = threading.Thread(target=importlib.import_module, args=("iblock",))
+    thread.start()
+    try:
+        assert events[0].wait(10)
+        done = threading.Event()
+
+        def use():
+            watcher.watch(other)
+            importlib.import_module("ifree")
+            watcher.unwatch(path)
+            done.set()
+
+        user = threading.Thread(target=use, daemon=True)
+        user.start()
+        assert done.wait(10)
+    finally:
+        events[1].set()
+        thread.join()
+        del builtins._importing_events
+
+
+def test_a_loader_is_not_kept_alive(place, watching):
+    """Finding a module without loading it leaves nothing behind."""
+    path = place("ifound.py")
+    watching(Recorder(), path)
+    spec = importlib.util.find_spec("ifound")
+    assert "get_code" in vars(spec.loader)
+    reference = weakref.ref(spec.loader)
+    spec.loader = None
+    assert reference() is None or sys.implementation.cache_tag.endswith("t")
+
+
+def test_data_and_inspection_of_a_loader_work_as_before(place, watching):
+    """pkgutil, inspect and linecache meet a loader that answers as ever."""
+    import inspect
+
+    path = place("iinspect.py")
+    watching(Recorder(), path)
+    module = importlib.import_module("iinspect")
+    assert inspect.getsource(module) == SOURCE
+    assert pkgutil.get_data("iinspect", "iinspect.py") == SOURCE.encode()
+    assert type(module.__loader__.get_code("iinspect")) is types.CodeType
+
+
+MAIN = """\
+import os, runpy, sys
+from otel_tracepoints.probes.importing import ImportWatcher
+
+def on_code(code, path):
+    print("seen", os.path.basename(path), code.co_name, flush=True)
+    return code
+
+watcher = ImportWatcher(on_code)
+watcher.watch(os.path.realpath("ipackage/__main__.py"))
+sys.argv = ["x"]
+runpy._run_module_as_main("ipackage")
+"""
+
+
+def test_python_dash_m_is_seen(place, watching, tmp_path):
+    """A package run by `python -m` is reported before its first line."""
+    place("ipackage/__init__.py", "")
+    place("ipackage/__main__.py", "print('runs as', __name__)\n")
+    place("start.py", MAIN)
+    spec = importlib.util.find_spec("otel_tracepoints.probes")
+    source = os.path.dirname(os.path.dirname(os.path.dirname(spec.origin)))
+    result = subprocess.run(
+        [sys.executable, "start.py"],
+        cwd=str(tmp_path),
+        env={**os.environ, "PYTHONPATH": source},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=60,
+        text=True,
+    )
+    assert result.stdout.splitlines() == ["seen __main__.py <module>", "runs as __main__"]
