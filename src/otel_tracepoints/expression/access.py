@@ -16,8 +16,14 @@ _SLICED = {id(str): MAX_STRING, id(bytes): MAX_STRING, id(list): MAX_ITEMS, id(t
 _INDEXED = frozenset(id(each) for each in (str, bytes, bytearray, list, tuple, range, collections.deque))
 
 
-def item(container: Any, key: Any, state: State) -> Any:
+def item(container: Any, key: Any, state: State, shown: str = "") -> Any:
     """``container[key]``, by the slots of the container's builtin type (no ``__missing__``).
+
+    Args:
+        container: Any value.
+        key: Any value.
+        state: The account.
+        shown: The key as it may appear in an error: one that stands in the expression, not a value.
 
     Raises:
         EvaluationError: ``UNKNOWN_KEY``, ``INDEX_OUT_OF_RANGE``, ``TYPE_MISMATCH``,
@@ -29,17 +35,17 @@ def item(container: Any, key: Any, state: State) -> Any:
     if base is dict:
         value = lookup.get_item(container, key, state, equal)
         if value is introspect.MISSING:
-            raise EvaluationError("UNKNOWN_KEY", f"{named(container)} has no such key")
+            raise EvaluationError("UNKNOWN_KEY", f"{named(container)} has no such key{shown}")
         return value
     if base is None or id(base) not in _INDEXED:
         raise EvaluationError("TYPE_MISMATCH", f"{named(container)} has no items that can be read")
     if type(key) is not int and type(key) is not bool:
         raise EvaluationError("TYPE_MISMATCH", f"an index of {named(container)} is an int, not {named(key)}")
-    size = base.__len__(container)  # type: ignore[attr-defined]
+    size = base.__len__(container)
     if not -size <= key < size:
         raise EvaluationError("INDEX_OUT_OF_RANGE", f"{named(container)} has {size} items")
     try:
-        return base.__getitem__(container, key)  # type: ignore[attr-defined]
+        return base.__getitem__(container, key)
     except IndexError:
         # Another thread has taken items away in between.
         raise EvaluationError("INDEX_OUT_OF_RANGE", f"{named(container)} has fewer items") from None
@@ -57,6 +63,6 @@ def section(container: Any, bounds: slice) -> Any:
     limit = _SLICED.get(id(base))
     if base is None or limit is None:
         raise EvaluationError("TYPE_MISMATCH", f"{named(container)} cannot be sliced")
-    if len(range(*bounds.indices(base.__len__(container)))) > limit:  # type: ignore[attr-defined]
+    if len(range(*bounds.indices(base.__len__(container)))) > limit:
         raise over("the slice")
-    return base.__getitem__(container, bounds)  # type: ignore[attr-defined]
+    return base.__getitem__(container, bounds)

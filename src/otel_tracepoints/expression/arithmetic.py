@@ -135,16 +135,15 @@ def _joined(left: Any, right: Any, base: Any) -> Any:
 def _repeated(value: Any, base: Any, times: int) -> Any:
     if base.__len__(value) * max(times, 0) > _LIMITS[id(base)]:
         raise over("the result of '*'")
-    if times > MAX_STRING:
-        times = MAX_STRING  # of nothing: an int of any size may stand here
+    times = min(times, MAX_STRING)  # of nothing: an int of any size may stand here
     return base.__mul__(_plain(value, base), max(times, 0))
 
 
-def _difference(left: Any, base: type, right: Any, other: type, state: State) -> Any:
+def _difference(left: Any, base: Any, right: Any, other: Any, state: State) -> Any:
     ours, theirs = elements(left, base, state), elements(right, other, state)
     if not (lookup.all_simple(ours, state) and lookup.all_simple(theirs, state)):
         raise EvaluationError("UNSAFE_COMPARISON", "only sets of builtin values can be subtracted")
-    return base(frozenset(ours) - frozenset(theirs))  # type: ignore[call-arg]
+    return base(frozenset(ours) - frozenset(theirs))
 
 
 def _is_calendar(base: Any) -> bool:

@@ -6,7 +6,6 @@ of the application could tell, it is ``UNSAFE_COMPARISON``.
 
 from __future__ import annotations
 
-import collections
 import operator
 from typing import Any, Callable, Dict, Optional
 
@@ -14,7 +13,7 @@ from otel_tracepoints import introspect
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression import lookup, sequences, special
 from otel_tracepoints.expression.budget import MAX_DEPTH, State, over, spend
-from otel_tracepoints.expression.sequences import MAX_TEXT, SEQUENCE_IDS, SET_IDS, count, elements, pieces
+from otel_tracepoints.expression.sequences import SEQUENCE_IDS, SET_IDS, count, elements, pieces
 from otel_tracepoints.expression.values import SIMPLE_IDS, base_of, exact, is_number, named
 
 Comparer = Callable[[Any, Any], Any]
@@ -31,7 +30,11 @@ def equal(left: Any, right: Any, state: State, depth: int = 0) -> bool:
     """
     kind = type(left)
     if kind is type(right) and id(kind) in SIMPLE_IDS:
-        return sequences.equal_texts(left, right, kind, state) if kind is str or kind is bytes else bool(left == right)
+        return (
+            sequences.equal_texts(left, right, kind, state)
+            if kind is str or kind is bytes
+            else bool(left == right)
+        )
     base, other = base_of(left), base_of(right)
     if is_number(base) and is_number(other):
         return special.compare_numbers(operator.eq, left, base, right, other)
@@ -81,7 +84,9 @@ def _first_difference(ours: Any, theirs: Any, state: State, depth: int) -> Optio
 def _equal_dicts(left: Any, right: Any, state: State, depth: int) -> bool:
     if dict.__len__(left) != dict.__len__(right):
         return False
-    simple = lookup.simple_keys(dict.__iter__(left), state) and lookup.simple_keys(dict.__iter__(right), state)
+    simple = lookup.simple_keys(dict.__iter__(left), state) and lookup.simple_keys(
+        dict.__iter__(right), state
+    )
     for key, value in dict.items(left):
         spend(state, 8)
         if simple:
@@ -184,5 +189,7 @@ def _in_range(wanted: Any, container: Any, state: State) -> bool:
     if kind is float:
         return wanted.is_integer() and bool(range.__contains__(container, int(wanted)))
     if is_number(kind):
-        raise EvaluationError("TYPE_MISMATCH", f"only int and float can be looked for in a range, not {named(wanted)}")
+        raise EvaluationError(
+            "TYPE_MISMATCH", f"only int and float can be looked for in a range, not {named(wanted)}"
+        )
     return equal(wanted, 0, state)

@@ -10,10 +10,10 @@ from typing import Any, Callable, Dict, List, Tuple, Union
 
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression import access, arithmetic, comparison, methods, regex, scope, syntax
-from otel_tracepoints.expression.budget import SENSITIVE, State, spend
+from otel_tracepoints.expression.budget import SENSITIVE, State
 from otel_tracepoints.expression.model import NamePredicate, Node
-from otel_tracepoints.expression.values import SIMPLE_IDS, base_of, exact, named, truth
-from otel_tracepoints.introspect import read_attribute
+from otel_tracepoints.expression.values import base_of, exact, named, truth
+from otel_tracepoints.introspect import MISSING, read_attribute
 
 _COMPARERS: Dict[str, Callable[[Any, Any], Any]] = {
     "Eq": operator.eq,
@@ -27,6 +27,8 @@ _ARITHMETIC = {"Add": "+", "Sub": "-", "Mult": "*", "Div": "/", "FloorDiv": "//"
 _KEYWORDS = {"true": True, "false": False, "null": None}
 #: Longest constant that is compared without being charged.
 _SHORT = 256
+#: So much of a dynamic key is looked at as a name.
+_NAME = 256
 
 Relation = Callable[[Any, Any, State], bool]
 
@@ -71,7 +73,7 @@ class _Compiler:
         part = self.compile(node)
         if _gives_bool(node):
             return part  # type: ignore[return-value]
-        return lambda frame, state: truth(part(frame, state), state)
+        return lambda frame, state: truth(part(frame, state))
 
     def _marked(self, read: Node, *names: str) -> Node:
         """``read``, noting that what it reads must not be shown when one of the names is sensitive."""
@@ -115,7 +117,7 @@ class _Compiler:
 
         def read(frame: FrameType, state: State) -> object:
             shadow = scope.local(frame, "args")
-            if shadow is not scope.MISSING:
+            if shadow is not MISSING:
                 if sensitive("args"):
                     state[SENSITIVE] = 1
                 return shadow
@@ -139,7 +141,12 @@ class _Compiler:
             key = key.value
         if isinstance(key, ast.Slice):
             owner = self.compile(node.value)
-            bounds = slice(*[None if each is None else syntax.constant(each) for each in (key.lower, key.upper, key.step)])
+            bounds = slice(
+                *[
+                    None if each is None else syntax.constant(each)
+                    for each in (key.lower, key.upper, key.step)
+                ]
+            )
             return lambda frame, state: access.section(owner(frame, state), bounds)
         find = self.compile(key)
         sensitive = self._is_sensitive
@@ -148,7 +155,11 @@ class _Compiler:
         owner = self.compile(node.value)
         fixed = syntax.constant(key)
         if fixed is not syntax.NOT_CONSTANT:
-            read: Node = lambda frame, state: access.item(owner(frame, state), fixed, state)  # noqa: E731
+            shown = f" {fixed!r}"
+
+            def read(frame: FrameType, state: State) -> object:
+                return access.item(owner(frame, state), fixed, state, shown)
+
             return self._marked(read, fixed) if isinstance(fixed, str) else read
 
         def read_dynamic(frame: FrameType, state: State) -> object:
@@ -168,7 +179,7 @@ class _Compiler:
                 value = part(frame, state)
                 if value is stop:
                     return value
-                if value is not (not stop) and truth(value, state) is stop:
+                if value is not (not stop) and truth(value) is stop:
                     return value
             return value
 
@@ -202,9 +213,9 @@ class _Compiler:
         if len(relations) > 1:
             return _chain(operands, relations)
         fixed = syntax.constant(node.comparators[0])
-        if names[0] in _COMPARERS and type(fixed) in (int, float) or (type(fixed) is str and len(fixed) <= _SHORT):  # type: ignore[arg-type]
-            if names[0] in _COMPARERS:
-                return _against_constant(operands[0], _COMPARERS[names[0]], fixed, relations[0])
+        short = isinstance(fixed, str) and len(fixed) <= _SHORT
+        if names[0] in _COMPARERS and (short or type(fixed) in (int, float)):
+            return _against_constant(operands[0], _COMPARERS[names[0]], fixed, relations[0])
         left, right, relation = operands[0], operands[1], relations[0]
         return lambda frame, state: relation(left(frame, state), right(frame, state), state)
 
@@ -238,7 +249,7 @@ def _without_state(read: scope.Reader) -> Node:
 def _local_of_that_name(name: str) -> Node:
     def read(frame: FrameType, state: State) -> object:
         shadow = scope.local(frame, "locals")
-        if shadow is not scope.MISSING:
+        if shadow is not MISSING:
             return read_attribute(shadow, name)
         return scope.own_local(frame, name)
 
@@ -247,13 +258,11 @@ def _local_of_that_name(name: str) -> Node:
 
 def _mark_key(key: Any, is_sensitive: NamePredicate, state: State) -> None:
     base = base_of(key)
-    if base is str:
-        text = exact(key, base)
-    elif base is bytes:
-        text = exact(key, base).decode("latin-1")
+    if base is str or base is bytes:
+        start: Any = base.__getitem__(key, slice(0, _NAME))
     else:
         return
-    if is_sensitive(text):
+    if is_sensitive(start if base is str else start.decode("latin-1")):
         state[SENSITIVE] = 1
 
 
@@ -263,7 +272,7 @@ def _argument(find: Node, is_sensitive: NamePredicate) -> Node:
     def read(frame: FrameType, state: State) -> object:
         index: Any = find(frame, state)
         shadow = scope.local(frame, "args")
-        if shadow is not scope.MISSING:
+        if shadow is not MISSING:
             if is_sensitive("args"):
                 state[SENSITIVE] = 1
             _mark_key(index, is_sensitive, state)
@@ -301,7 +310,7 @@ def _against_constant(left: Node, compare: Callable[[Any, Any], Any], fixed: Any
     def hold(frame: FrameType, state: State) -> bool:
         value = left(frame, state)
         if type(value) is kind or type(value) is other:
-            return compare(value, fixed)  # type: ignore[no-any-return]
+            return bool(compare(value, fixed))
         return relation(value, fixed, state)
 
     return hold
@@ -314,7 +323,7 @@ def _type(name: str) -> Union[type, str]:
 
 
 def _matches(receiver: Node, pattern: Node, node: ast.expr) -> Node:
-    fixed = regex.Regex(node.value).warm() if isinstance(node, ast.Constant) else None
+    fixed = regex.Regex(str(node.value)).warm() if isinstance(node, ast.Constant) else None
 
     def search(frame: FrameType, state: State) -> bool:
         text = receiver(frame, state)

@@ -7,6 +7,7 @@ every character remembers where it came from, so that errors point into the orig
 from __future__ import annotations
 
 import keyword
+import re
 from typing import Final, List, NoReturn, Sequence, Tuple
 
 MAX_CHARACTERS: Final = 4_096
@@ -18,6 +19,7 @@ _KEYWORDS = frozenset(("and", "or", "not", "in", "is", "if", "else", "None", "Tr
 _IN_TREE = frozenset(("lambda", "for", "await", "async", "yield", "from"))
 _OPENING = {"(": ")", "[": "]", "{": "}"}
 _ESCAPES = frozenset("\n\\'\"abfnrtvxNuU01234567")
+_UNFINISHED = re.compile(r"(?:[-+*/%<>=!&|,]|(?<!\d)\.|\b(?:and|or|not|in|is|if|else))\s*\Z")
 _OPERATORS = ("and", "or", "not", "==", "!=", "<", "<=", ">", ">=", "is", "in", "+", "-", "*", "/", "//", "%")
 
 
@@ -87,7 +89,9 @@ def translate(source: str) -> Translated:
         SyntaxProblem: For what can be told without a tree.
     """
     if len(source) > MAX_CHARACTERS:
-        raise SyntaxProblem(MAX_CHARACTERS, "the expression is too long", [f"at most {MAX_CHARACTERS} characters"])
+        raise SyntaxProblem(
+            MAX_CHARACTERS, "the expression is too long", [f"at most {MAX_CHARACTERS} characters"]
+        )
     if not source.strip():
         raise SyntaxProblem(0, "there is no expression", ["an expression"])
     return _Translation(source).run()
@@ -116,6 +120,9 @@ class _Translation:
             else:
                 index = self._symbol(index)
         result.end = len(source)
+        if _UNFINISHED.search(source):
+            # Where Python's parser puts this differs from version to version.
+            self._refuse(len(source.rstrip()), "the expression ends too early", ["an operand"])
         if self._open:
             bracket, position = self._open[-1]
             raise SyntaxProblem(position, f"'{bracket}' is never closed", [_OPENING[bracket]])
@@ -196,9 +203,8 @@ class _Translation:
             self._open.append((character, start))
             if len(self._open) > _MAX_NESTING:
                 self._refuse(start, "the brackets are nested too deeply", [f"at most {_MAX_NESTING} levels"])
-        elif character in ")]}":
-            if not self._open or _OPENING[self._open.pop()[0]] != character:
-                self._refuse(start, f"'{character}' closes nothing", ["an expression"])
+        elif character in ")]}" and (not self._open or _OPENING[self._open.pop()[0]] != character):
+            self._refuse(start, f"'{character}' closes nothing", ["an expression"])
         self._check(start, character, pair)
         return self._copy(start, start + 1)
 

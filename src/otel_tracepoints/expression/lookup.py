@@ -113,14 +113,14 @@ def get_item(mapping: Any, key: Any, state: State, equal: Equal) -> Any:
     return MISSING
 
 
-def has_member(members: Any, base: type, key: Any, state: State, equal: Equal) -> bool:
+def has_member(members: Any, base: Any, key: Any, state: State, equal: Equal) -> bool:
     """``key in members`` for a set or frozenset (``base`` says which) or a subclass of one."""
     spend(state, 1)
-    if id(type(key)) in SIMPLE_IDS and simple_keys(base.__iter__(members), state):  # type: ignore[attr-defined]
+    if id(type(key)) in SIMPLE_IDS and simple_keys(base.__iter__(members), state):
         spend(state, _weight(key))
-        return bool(base.__contains__(members, key))  # type: ignore[attr-defined]
+        return bool(base.__contains__(members, key))
     _check_hashable(key)
-    return any_equal(base.__iter__(members), key, state, equal)  # type: ignore[attr-defined]
+    return any_equal(base.__iter__(members), key, state, equal)
 
 
 def _weight(value: Any) -> int:

@@ -131,7 +131,7 @@ def _extreme(name: str, compare: Callable[[Any, Any], Any]) -> Function:
 def _quantifier(name: str, stop: bool) -> Function:
     def call(arguments: Tuple[Any, ...], state: State) -> bool:
         for value in _items(name, arguments[0], state):
-            if truth(value, state) is stop:
+            if truth(value) is stop:
                 return stop
         return not stop
 

@@ -68,8 +68,7 @@ class Expression:
         try:
             if self._plain:
                 return self._node(frame, new_state())  # type: ignore[return-value]
-            state = new_state()
-            return truth(self._node(frame, state), state)
+            return truth(self._node(frame, new_state()))
         except EvaluationError:
             raise
         except Exception as error:

@@ -8,15 +8,18 @@ could share the same text).
 
 from __future__ import annotations
 
+import importlib
 import re
 from typing import Any, Callable, Dict, FrozenSet, List, Optional, Set, Tuple
 
 try:
-    from re import _compiler, _constants, _parser  # type: ignore[attr-defined]
-except ImportError:
-    import sre_compile as _compiler  # type: ignore[no-redef]
-    import sre_constants as _constants  # type: ignore[no-redef]
-    import sre_parse as _parser  # type: ignore[no-redef]
+    _parts = [importlib.import_module(f"re._{name}") for name in ("compiler", "constants", "parser")]
+except ImportError:  # before 3.11
+    _parts = [importlib.import_module(f"sre_{name}") for name in ("compile", "constants", "parse")]
+_compiler: Any
+_constants: Any
+_parser: Any
+_compiler, _constants, _parser = _parts
 
 #: Tells whether a character is in a set.
 Predicate = Callable[[str], object]
@@ -28,7 +31,9 @@ CHARACTER, FORK, ANCHOR, MATCH = range(4)
 _SET_FLAGS = re.IGNORECASE | re.ASCII | re.UNICODE | re.DOTALL
 _INLINE_FLAGS = re.compile(r"\(\?[aiLmsux]+\)")
 #: Characters with which two sets are tried for an overlap.
-_SAMPLE = [chr(code) for code in range(256)] + list("éßΩжא中あ٣\u2028\u00ad𝔸😀")
+_SAMPLE = [chr(code) for code in range(256)] + list(
+    "\u03a9\u0436\u05d0\u4e2d\u3042\u0663\u2028\u1e9e\U0001d538\U0001f600"
+)
 
 
 class Program:
@@ -39,7 +44,7 @@ class Program:
         next: Where a state leads (a FORK: to all of these at once).
         set: For a CHARACTER state the index in ``sets``; for an ANCHOR its name.
         literal: The text that the pattern is, when it has nothing special in it.
-        word: Tells word characters from others (``\\b``).
+        word: Tells word characters from others, for the word boundary.
     """
 
     def __init__(self, max_states: int, max_sets: int) -> None:
@@ -224,9 +229,7 @@ def _has_unbounded(items: Any) -> bool:
         if op is _constants.MAX_REPEAT or op is _constants.MIN_REPEAT:
             if argument[1] == _constants.MAXREPEAT or _has_unbounded(argument[2]):
                 return True
-        elif op is _constants.SUBPATTERN and _has_unbounded(argument[3]):
-            return True
-        elif op is _constants.BRANCH and any(_has_unbounded(each) for each in argument[1]):
+        elif op is _constants.SUBPATTERN and _has_unbounded(argument[3]) or op is _constants.BRANCH and any(_has_unbounded(each) for each in argument[1]):
             return True
     return False
 

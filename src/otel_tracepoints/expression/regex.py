@@ -11,7 +11,7 @@ As it is only asked whether there is a match, greedy and lazy repeats mean the s
 from __future__ import annotations
 
 import sys
-from typing import Dict, FrozenSet, Optional, Tuple, Union
+from typing import Dict, FrozenSet, Optional, Set, Tuple, Union
 
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression.budget import State, new_state, spend
@@ -138,7 +138,7 @@ class Regex:
 
     def _holding(self, before: int, token: str) -> FrozenSet[str]:
         """The anchors that hold between what stood before and the next token."""
-        holding = set()
+        holding: Set[str] = set()
         if before == _START:
             holding.update(("AT_BEGINNING", "AT_BEGINNING_STRING", "AT_BEGINNING_LINE"))
         elif before == _NEWLINE:
@@ -176,10 +176,12 @@ def dynamic(pattern: str, state: State) -> Regex:
     Raises:
         EvaluationError: ``INVALID_REGEX``, ``BUDGET`` when it is too long to be parsed in time.
     """
-    known: Optional[Union[Regex, str]] = _DYNAMIC.get(pattern) if len(pattern) <= MAX_DYNAMIC_PATTERN else None
+    known: Optional[Union[Regex, str]] = (
+        _DYNAMIC.get(pattern) if len(pattern) <= MAX_DYNAMIC_PATTERN else None
+    )
     if known is None:
         if len(pattern) > MAX_DYNAMIC_PATTERN:
-            raise EvaluationError("BUDGET", f"a pattern that is not constant has at most {MAX_DYNAMIC_PATTERN} characters")
+            raise EvaluationError("BUDGET", f"such a pattern has at most {MAX_DYNAMIC_PATTERN} characters")
         spend(state, 1_000 + 60 * len(pattern))
         try:
             known = Regex(pattern, max_states=200, max_sets=20)

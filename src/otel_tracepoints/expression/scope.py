@@ -20,12 +20,17 @@ from otel_tracepoints.introspect import MISSING, is_subtype
 #: Reads one name in a frame.
 Reader = Callable[[FrameType], Any]
 
+
+def _own_namespace_type() -> type:
+    return type(sys._getframe().f_locals)
+
+
 _OPTIMIZED = 1
 _VARARGS = 4
 _LOAD_FAST_AND_CLEAR: Optional[int] = opcode.opmap.get("LOAD_FAST_AND_CLEAR")
 _HAS_PROXY = sys.version_info >= (3, 13)
 #: The type of f_locals of a function: FrameLocalsProxy has no name to import it by.
-_FUNCTION_NAMESPACE: type = (lambda: type(sys._getframe().f_locals))()
+_FUNCTION_NAMESPACE: type = _own_namespace_type()
 
 
 def local(frame: FrameType, name: str) -> Any:
@@ -48,8 +53,10 @@ def local(frame: FrameType, name: str) -> Any:
             raise EvaluationError("UNKNOWN_NAME", f"'{name}' has no value yet")
         return MISSING
     if type(namespace) is not dict and not is_subtype(type(namespace), dict):
-        raise EvaluationError("UNSAFE_ATTRIBUTE", f"the namespace that holds '{name}' is the application's own")
-    value = dict.get(namespace, name, MISSING)  # type: ignore[arg-type]
+        raise EvaluationError(
+            "UNSAFE_ATTRIBUTE", f"the namespace that holds '{name}' is the application's own"
+        )
+    value = dict.get(namespace, name, MISSING)
     if value is MISSING and name in code.co_freevars:
         return _captured_by_class_body(frame, name)
     return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 import sys
-from typing import Any, Callable, Iterator, List, Optional
+from typing import Any, Callable, Iterator, List
 
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression.budget import MAX_STRING, State, over, spend
@@ -98,7 +98,7 @@ def compare_texts(compare: Callable[[Any, Any], Any], left: Any, right: Any, bas
     return bool(compare(ours, theirs) if ours != theirs else compare(sizes[0], sizes[1]))
 
 
-def in_text(wanted: Any, kind: Optional[type], text: Any, base: Any, state: State) -> bool:
+def in_text(wanted: Any, kind: Any, text: Any, base: Any, state: State) -> bool:
     """``wanted in text`` for str in str and bytes (or an int) in bytes; a text above 64 KiB is ``BUDGET``."""
     size = base.__len__(text)
     if base is bytes and (kind is int or kind is bool):

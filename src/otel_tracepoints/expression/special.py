@@ -20,11 +20,17 @@ from typing import Any, Callable, Optional
 from otel_tracepoints import introspect
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression.budget import MAX_STRING, State, over, spend
-from otel_tracepoints.expression.values import exact, is_number, named
+from otel_tracepoints.expression.values import exact, named
 
 _CLOCKS = (datetime.datetime, datetime.time)
 _CALENDAR = (datetime.datetime, datetime.date, datetime.time, datetime.timedelta)
-_PATHS = (pathlib.PurePath, pathlib.Path, type(pathlib.Path()), pathlib.PurePosixPath, pathlib.PureWindowsPath)
+_PATHS = (
+    pathlib.PurePath,
+    pathlib.Path,
+    type(pathlib.Path()),
+    pathlib.PurePosixPath,
+    pathlib.PureWindowsPath,
+)
 #: With these the comparison of aware times runs C code only.
 _TIMEZONES = [type(None), datetime.timezone]
 try:
@@ -54,7 +60,11 @@ def is_value(base: Optional[type]) -> bool:
 
 
 def compare_numbers(
-    compare: Callable[[Any, Any], Any], left: Any, left_base: Optional[type], right: Any, right_base: Optional[type]
+    compare: Callable[[Any, Any], Any],
+    left: Any,
+    left_base: Optional[type],
+    right: Any,
+    right_base: Optional[type],
 ) -> bool:
     """``compare(left, right)`` of two numbers of any builtin kinds; ``compare`` is of `operator`."""
     left, right = exact(left, left_base), exact(right, right_base)
@@ -78,7 +88,7 @@ def _decimal_operand(value: Any) -> Any:
             return decimal.Decimal("NaN")
         value = value.real
     if type(value) is float:
-        return decimal.Decimal.from_float(value)
+        return decimal.Decimal(value)
     _check_bits(value)
     return value
 
@@ -88,9 +98,7 @@ def _check_bits(value: Any) -> None:
         raise over("an integer")
 
 
-def compare_values(
-    compare: Callable[[Any, Any], Any], left: Any, right: Any, base: type
-) -> Optional[bool]:
+def compare_values(compare: Callable[[Any, Any], Any], left: Any, right: Any, base: type) -> Optional[bool]:
     """``compare(left, right)`` of two dates, times, UUIDs or paths of one ``base``; None for other bases.
 
     Raises:
@@ -169,11 +177,11 @@ def _generated_equality(cls: type) -> Optional[type]:
             return None
         code = found.__code__
         # Generated functions come from an exec of text without a file, and only ever name
-        # __class__ and the fields; one written by hand for the same class has a file.
+        # these two and the fields; one written by hand for the same class has a file.
         if code.co_filename != "<string>" or code.co_name != "__eq__" or code.co_argcount != 2:
             return None
         fields = namespace["__dataclass_fields__"]
-        if all(type(name) is str and (name == "__class__" or name in fields) for name in code.co_names):
+        if all(type(name) is str and (name in ("__class__", "NotImplemented") or name in fields) for name in code.co_names):
             return each
         return None
     return None
@@ -185,7 +193,9 @@ def _equal_fields(
     fields = type.__dict__["__dict__"].__get__(owner)["__dataclass_fields__"]
     for name, field in dict.items(fields):
         if type(field) is not dataclasses.Field or type(name) is not str:
-            raise EvaluationError("UNSAFE_COMPARISON", f"the fields of {named(left)} are not a dataclass's own")
+            raise EvaluationError(
+                "UNSAFE_COMPARISON", f"the fields of {named(left)} are not a dataclass's own"
+            )
         if field.compare is not True or getattr(field, "_field_type", None) is not dataclasses._FIELD:  # type: ignore[attr-defined]
             continue
         spend(state, 20)

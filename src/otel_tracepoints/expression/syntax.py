@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import Any, Final, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Final, List, NoReturn, Optional, Sequence, Tuple
 
 from otel_tracepoints.expression.budget import MAX_BITS
 from otel_tracepoints.expression.lexing import SyntaxProblem, Translated, translate
@@ -36,7 +36,17 @@ _CONSTRUCTS = {
     "Dict": "a dict",
     "Set": "a set",
 }
-_ALLOWED = ["names", "literals", "and or not", _COMPARISONS, "+ - * / // %", "a.b", "a[0]", "x if c else y", *_CALLS]
+_ALLOWED = [
+    "names",
+    "literals",
+    "and or not",
+    _COMPARISONS,
+    "+ - * / // %",
+    "a.b",
+    "a[0]",
+    "x if c else y",
+    *_CALLS,
+]
 
 
 class Checked:
@@ -86,13 +96,13 @@ class _Checker:
         if level > MAX_LEVELS:
             self._refuse(node, "the expression is nested too deeply", [f"at most {MAX_LEVELS} levels"])
         name = type(node).__name__
-        method = getattr(self, f"_{name.lower()}", None)
+        method: Optional[Callable[[Any, int], None]] = getattr(self, f"_{name.lower()}", None)
         if method is None:
             what = _CONSTRUCTS.get(name, "this")
             self._refuse(node, f"{what} is not part of the language", _ALLOWED)
         method(node, level)
 
-    def _refuse(self, node: ast.AST, message: str, allowed: Sequence[str]) -> None:
+    def _refuse(self, node: ast.AST, message: str, allowed: Sequence[str]) -> NoReturn:
         raise SyntaxProblem(self._at(node), message, allowed)
 
     def _at(self, node: Any) -> int:
@@ -112,14 +122,18 @@ class _Checker:
     def _constant(self, node: ast.Constant, level: int) -> None:
         value = node.value
         if value is Ellipsis or type(value) is bytes:
-            self._refuse(node, "this literal is not part of the language", ["numbers, strings, True, False, None"])
+            self._refuse(
+                node, "this literal is not part of the language", ["numbers, strings, True, False, None"]
+            )
         if type(value) is int and value.bit_length() > MAX_BITS:
             self._refuse(node, "the number is too large", [f"at most {MAX_BITS} bits"])
 
     def _attribute(self, node: ast.Attribute, level: int) -> None:
         if node.attr.startswith("__"):
             position = self._end(node, len(node.attr.encode()))
-            raise SyntaxProblem(position, "names with a double underscore are not part of the language", ["other names"])
+            raise SyntaxProblem(
+                position, "names with a double underscore are not part of the language", ["other names"]
+            )
         self.check(node.value, level + 1)
 
     def _boolop(self, node: ast.BoolOp, level: int) -> None:
@@ -139,7 +153,9 @@ class _Checker:
         for index, operator in enumerate(node.ops):
             if isinstance(operator, (ast.Is, ast.IsNot)):
                 if not (_is_singleton(operands[index]) or _is_singleton(operands[index + 1])):
-                    self._refuse(operands[index + 1], "'is' only compares with None, True and False", ["==", "!="])
+                    self._refuse(
+                        operands[index + 1], "'is' only compares with None, True and False", ["==", "!="]
+                    )
         self._all(operands, level)
 
     def _subscript(self, node: ast.Subscript, level: int) -> None:
@@ -169,11 +185,19 @@ class _Checker:
             elif isinstance(each, (ast.Constant, ast.UnaryOp)) or _is_singleton(each):
                 self.check(each, level + 1)
                 if isinstance(each, ast.UnaryOp) and constant(each) is NOT_CONSTANT:
-                    self._refuse(each, "only literals may stand in a tuple or list", ["numbers, strings, True, False, None"])
+                    self._refuse(
+                        each,
+                        "only literals may stand in a tuple or list",
+                        ["numbers, strings, True, False, None"],
+                    )
             else:
                 if type(each).__name__ in _CONSTRUCTS:
                     self.check(each, level + 1)
-                self._refuse(each, "only literals may stand in a tuple or list", ["numbers, strings, True, False, None"])
+                self._refuse(
+                    each,
+                    "only literals may stand in a tuple or list",
+                    ["numbers, strings, True, False, None"],
+                )
 
     _list = _tuple
 
@@ -209,7 +233,7 @@ class _Checker:
 
     def _pattern(self, node: ast.expr) -> None:
         if isinstance(node, ast.Constant):
-            if type(node.value) is not str:
+            if not isinstance(node.value, str):
                 self._refuse(node, "the pattern is not a string", ["a regular expression"])
             try:
                 Regex(node.value)
@@ -217,7 +241,7 @@ class _Checker:
                 self._refuse(
                     node,
                     f"the regular expression cannot be used: {error}",
-                    ["a regular expression without backreferences, lookaround, nested or adjoining unbounded repeats"],
+                    ["no backreference", "no lookaround", "no nested or adjoining unbounded repeats"],
                 )
 
 

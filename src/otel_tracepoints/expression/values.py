@@ -11,11 +11,11 @@ import collections
 import datetime
 import decimal
 import fractions
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from otel_tracepoints import introspect
 from otel_tracepoints.errors import EvaluationError
-from otel_tracepoints.expression.budget import MAX_STRING, State, over
+from otel_tracepoints.expression.budget import MAX_STRING, over
 
 #: Exact builtin types on whose instances CPython's own ``==``, ``<`` and hash run no other code.
 SIMPLE_IDS = frozenset(id(each) for each in (str, int, float, bool, type(None), bytes, complex))
@@ -25,17 +25,15 @@ _DECIMAL_BYTES = 2_048
 
 _NUMBERS = frozenset(id(each) for each in (int, float, complex, bool, decimal.Decimal, fractions.Fraction))
 
-_LENGTHS: Dict[int, Callable[[Any], int]] = {
-    id(each): each.__len__
-    for each in (
-        *(str, bytes, bytearray, tuple, list, dict, set, frozenset, range, memoryview, collections.deque),
-        *(type({}.keys()), type({}.values()), type({}.items())),
-    )
-}
+_SIZED: List[Any] = [
+    *(str, bytes, bytearray, tuple, list, dict, set, frozenset, range, memoryview, collections.deque),
+    *(type({}.keys()), type({}.values()), type({}.items())),
+]
+_LENGTHS: Dict[int, Callable[[Any], int]] = {id(each): each.__len__ for each in _SIZED}
 
 
-def base_of(value: object) -> Optional[type]:
-    """The builtin type whose slots work on this value, or None."""
+def base_of(value: object) -> Any:
+    """The builtin type whose slots work on this value, or None (Any, as slots are called on it)."""
     return introspect.builtin_base(type(value))
 
 
@@ -99,7 +97,7 @@ def _fraction(value: Any) -> fractions.Fraction:
     return result
 
 
-def truth(value: Any, state: State) -> bool:
+def truth(value: Any) -> bool:
     """The truth of a value, as Python's ``bool`` would say.
 
     Raises:
@@ -127,7 +125,8 @@ def truth(value: Any, state: State) -> bool:
     for name in ("__bool__", "__len__"):
         if introspect.class_attribute(cls, name) is not introspect.MISSING:
             raise EvaluationError(
-                "UNSAFE_COMPARISON", f"the truth of {named(value)} is for the application's own {name} to tell"
+                "UNSAFE_COMPARISON",
+                f"only the application's own {name} could tell the truth of {named(value)}",
             )
     return True
 

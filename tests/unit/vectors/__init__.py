@@ -1,0 +1,1 @@
+"""Tables of cases that every engine must answer alike."""
