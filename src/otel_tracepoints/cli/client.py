@@ -14,7 +14,7 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Tuple
+from typing import IO, Any, Dict, Iterable, Mapping, NamedTuple, Optional, Tuple
 
 from otel_tracepoints.errors import ControlApiError
 
@@ -123,11 +123,11 @@ class Client:
             # base_url let http and https through only.
             request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310
             with self._opener.open(request, timeout=timeout) as response:
-                return response.status, response.read(_LARGEST_ANSWER)
+                return response.status, _content(response)
         except urllib.error.HTTPError as error:
             try:
                 with error:
-                    return error.code, error.read(_LARGEST_ANSWER)
+                    return error.code, _content(error)
             except (OSError, http.client.HTTPException) as failure:
                 raise self._unreachable(failure, timeout) from failure
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -191,6 +191,19 @@ def base_url(text: str) -> str:
         raise ValueError("it holds characters that no address has")
     _ = parts.port  # Raises ValueError when it is not a port.
     return url.rstrip("/")
+
+
+def _content(response: IO[bytes]) -> bytes:
+    # Piece by piece: up to Python 3.9 the library allocates as much as it is asked to read.
+    pieces = []
+    size = 0
+    while size < _LARGEST_ANSWER:
+        piece = response.read(65536)
+        if not piece:
+            break
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
 
 
 def _is_loopback(url: str) -> bool:

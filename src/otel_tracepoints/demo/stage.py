@@ -135,9 +135,9 @@ def _environment() -> Dict[str, str]:
         if not name.startswith(("OTEL_", "DEBUGIN_", "SIDEKICK_"))
     }
     # The children run elsewhere: what is relative to here must be absolute for them.
-    paths = [str(Path(path).resolve()) for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    paths = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
     if paths:
-        environment["PYTHONPATH"] = os.pathsep.join(paths)
+        environment["PYTHONPATH"] = os.pathsep.join(str(Path(path).resolve()) for path in paths)
     for name in ("NO_PROXY", "no_proxy"):
         environment[name] = ",".join(filter(None, [environment.get(name), "127.0.0.1", "localhost"]))
     return environment
