@@ -36,7 +36,7 @@ def test_no_code_of_the_application_runs(live: Live, target: TargetMaker) -> Non
         live.tracepoint(program, "hold", watch=["value", "value.computed", "value.column", "len(value)"]),
         live.tracepoint(program, "hold", condition="value == 1"),
         live.tracepoint(program, "hold", condition="value and other"),
-        live.tracepoint(program, "hold", condition="other in [value]"),
+        live.tracepoint(program, "hold", condition="other in value"),
         live.tracepoint(program, "hold", condition="isinstance(value, int)"),
         live.logpoint(program, "hold", "{value} {value.computed} {value!r} {value[0]} {value + 1}"),
     ]

@@ -42,7 +42,8 @@ def test_hit_lands_on_the_recording_span(live: Live, target: TargetMaker) -> Non
     program = target(WORK)
     assert program.module
     point = live.tracepoint(
-        program, "work", condition="price > 1", tags=["a", "b"], watch=["order.total", "price + 1"]
+        program, "work", condition="price > 1", tags=["a", "b"], watch=["order.total", "price + 1"],
+        snapshot={"maxFrames": 2},
     )
     tracer, exporter = tracer_and_spans()
     with tracer.start_as_current_span("request") as span:
@@ -138,8 +139,8 @@ def test_logpoint_is_a_log_record_in_its_trace(live: Live, target: TargetMaker) 
     tracer, _ = tracer_and_spans()
     with tracer.start_as_current_span("request") as span:
         program.call(4)
-    live.sink.wait_for(lambda: live.sink.logs("probe.hit.logpoint"))
-    (log,) = live.sink.logs("probe.hit.logpoint")
+    live.sink.wait_for(lambda: live.logs("probe.hit.logpoint"))
+    (log,) = live.logs("probe.hit.logpoint")
     order = f'{{"__tpd_type__": "{program.name}.Order", "total": 4}}'
     assert log["body"].replace(" ", "") == f"price 8.0 of {order} n []".replace(" ", "")
     assert (log["severity"], log["severity_text"]) == (13, "WARN")
@@ -153,8 +154,8 @@ def test_agent_tells_its_start_and_stop(live: Live) -> None:
     """Start and stop are log records; the start names the API's address and the engine."""
     port = live.agent.control_api_address[1]  # type: ignore[index]
     live.agent._stop()
-    live.sink.wait_for(lambda: live.sink.logs("agent.status.stopped"))
-    (started,) = live.sink.logs("agent.status.started")
+    live.sink.wait_for(lambda: live.logs("agent.status.stopped"))
+    (started,) = live.logs("agent.status.started")
     assert started["attributes"]["server.address"] == "127.0.0.1"
     assert started["attributes"]["server.port"] == port
     assert started["attributes"]["probe.engine"] == "pytrace"
@@ -174,16 +175,16 @@ def test_every_change_is_audited(live: Live, target: TargetMaker) -> None:
     live.api.post("/wake")
     live.api.delete(path)
     live.api.delete(path)
-    live.sink.wait_for(lambda: len(live.sink.logs("probe.audit")) >= 9)
+    live.sink.wait_for(lambda: len(live.logs("probe.audit")) >= 9)
     records: List[Any] = [
         (log["attributes"]["probe.audit.action"], log["attributes"]["probe.audit.outcome"])
-        for log in live.sink.logs("probe.audit")
+        for log in live.logs("probe.audit")
     ]
     assert records == [
         ("create", "ok"), ("update", "ok"), ("update", "IMMUTABLE_FIELD"), ("disable", "ok"), ("enable", "ok"),
         ("sleep", "ok"), ("wake", "ok"), ("delete", "ok"), ("delete", "POINT_NOT_FOUND"),
     ]
-    assert {log["attributes"]["client.address"] for log in live.sink.logs("probe.audit")} == {"127.0.0.1"}
+    assert {log["attributes"]["client.address"] for log in live.logs("probe.audit")} == {"127.0.0.1"}
 
 
 def test_hit_from_inside_opentelemetry_does_not_deadlock(live: Live, target: TargetMaker) -> None:

@@ -38,7 +38,7 @@ PROGRAM = """
 
 def everything_that_left(live: Live) -> bytes:
     live.sink.wait_for(lambda: live.sink.events("probe.hit.snapshot"))
-    live.sink.wait_for(lambda: live.sink.logs("probe.hit.logpoint"))
+    live.sink.wait_for(lambda: live.logs("probe.hit.logpoint"))
     answers = [live.api.get(path).text for path in ("/points", "/hits", "/health")]
     return b"".join(request.body for request in live.sink.requests) + "".join(answers).encode()
 

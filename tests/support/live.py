@@ -78,6 +78,10 @@ class Live:
         answer: List[Dict[str, Any]] = ok(self.api.get("/hits", {"limit": 1000, **query}))["hits"]
         return answer
 
+    def logs(self, name: str) -> List[Dict[str, Any]]:
+        """The log records of this event name that the sink took."""
+        return [log for log in self.sink.logs() if log["event_name"] == name]
+
     def remove(self, point: Dict[str, Any]) -> None:
         """Delete a point."""
         assert self.api.delete(f"/points/{point['id']}").status == 204
