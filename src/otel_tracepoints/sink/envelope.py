@@ -32,8 +32,6 @@ _SDK_LANGUAGE = "telemetry.sdk.language"
 _DISTRO_VERSION = "telemetry.distro.version"
 _RUNTIME_NAME = "process.runtime.name"
 _RUNTIME_VERSION = "process.runtime.version"
-#: The agent may say which limit was passed; a record without it has ``limit`` None.
-_RATE_LIMIT = "probe.rate_limit"
 
 
 def is_event(name: str) -> bool:
@@ -164,7 +162,7 @@ def _error(signal: Signal) -> Dict[str, Any]:
 
 def _rate_limit(signal: Signal) -> Dict[str, Any]:
     payload = _error(signal)
-    payload["limit"] = signal.attributes.get(_RATE_LIMIT)
+    payload["limit"] = signal.attributes.get(semconv.PROBE_RATE_LIMIT)
     payload["droppedCount"] = signal.attributes.get(semconv.PROBE_DROPPED_COUNT)
     payload["message"] = _message(signal)
     return payload
