@@ -1,0 +1,325 @@
+"""The pipeline of hits: what is taken, where it goes, and that every one is accounted for."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import types
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from otel_tracepoints.config import Settings
+from otel_tracepoints.emission import Emitter
+from otel_tracepoints.emission.spans import EVENTS_PER_SPAN, SpanBudget, inside_telemetry
+from otel_tracepoints.errors import ConfigError
+from otel_tracepoints.model import TraceContext
+from tests.support.otlp_receiver import closed_port
+from tests.support.snapshots import logpoint, ordinals, report, settled, tracepoint
+
+
+@pytest.fixture
+def idle():
+    """An emitter without threads, whose sink does not exist: everything stays where it was put."""
+    emitter = Emitter(Settings(event_sink_url=f"http://127.0.0.1:{closed_port()}", queue_size=5), lambda text: text)
+    yield emitter
+    emitter.stop(0.5)
+
+
+@pytest.fixture
+def spans():
+    """A tracer of an application, and the spans that it has finished."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("app")
+    tracer.finished = exporter.get_finished_spans
+    return tracer
+
+
+def test_the_queue_has_exactly_its_size(idle):
+    """The hit after the last free place is refused, and its ordinal is never taken."""
+    taken = []
+    results = [idle.submit(tracepoint(), lambda: taken.append(1) or len(taken)) for _ in range(8)]
+    assert results == [True] * 5 + [False] * 3
+    assert len(taken) == 5
+    assert idle.status()["queued"] == 5
+
+
+def test_the_queue_is_exact_under_threads():
+    """Whatever the number of threads, as many hits are taken as there are places."""
+    emitter = Emitter(Settings(event_sink_url=f"http://127.0.0.1:{closed_port()}", queue_size=300), lambda t: t)
+    ordinal = ordinals()
+    taken = []
+    start = threading.Barrier(8)
+
+    def hammer():
+        start.wait()
+        for _ in range(100):
+            hit = tracepoint()
+            if emitter.submit(hit, ordinal):
+                taken.append(hit)
+
+    threads = [threading.Thread(target=hammer) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 300
+    assert sorted(hit.hit_count for hit in taken) == list(range(1, 301))
+    page = emitter.hits(None, 1000, 0, None)
+    assert [hit["sequence"] for hit in page.hits] == list(range(1, 301))
+    assert emitter.status()["queued"] == 300
+    emitter.stop(0.5)
+    assert emitter.status()["dropped"] == 300
+
+
+def test_a_hit_can_be_read_back_at_once(idle):
+    """GET /hits shows a hit as soon as submit has returned, sent or not."""
+    idle.submit(tracepoint("a"), ordinals())
+    idle.submit(logpoint("b"), ordinals())
+    assert [hit["point"] for hit in idle.hits(0, 100, 0, None).hits] == ["a", "b"]
+
+
+def test_a_tracepoint_goes_on_the_recording_span(idle, spans):
+    """With a recording span the hit is an event on it, with its own time, and not in the queue."""
+    hit = tracepoint(variables={"n": 1})
+    with spans.start_as_current_span("request") as span:
+        assert idle.submit(hit, ordinals())
+    (event,) = spans.finished()[0].events
+    assert (event.name, event.timestamp) == ("probe.hit.snapshot", hit.timestamp_ns)
+    assert event.attributes["probe.variable.n"] == "1"
+    assert event.attributes["probe.hit.count"] == 1
+    context = span.get_span_context()
+    assert hit.trace == TraceContext(context.trace_id, context.span_id, int(context.trace_flags))
+    status = idle.status()
+    assert (status["onSpans"], status["queued"]) == (1, 0)
+
+
+def test_a_logpoint_goes_by_the_queue_even_in_a_span(idle, spans):
+    """A logpoint is a log record, with the trace context of its hit."""
+    hit = logpoint()
+    with spans.start_as_current_span("request"):
+        idle.submit(hit, ordinals())
+    assert not spans.finished()[0].events
+    assert hit.trace is not None
+    assert idle.status()["queued"] == 1
+
+
+def test_a_span_takes_sixteen_events_of_ours(spans):
+    """The seventeenth hit on a span goes by the queue, as a child of that span."""
+    emitter = Emitter(Settings(event_sink_url=f"http://127.0.0.1:{closed_port()}"), lambda text: text)
+    hits = [tracepoint() for _ in range(20)]
+    with spans.start_as_current_span("request"):
+        for hit in hits:
+            emitter.submit(hit, ordinals())
+    assert len(spans.finished()[0].events) == EVENTS_PER_SPAN == 16
+    status = emitter.status()
+    assert (status["onSpans"], status["queued"]) == (16, 4)
+    assert hits[-1].trace is not None
+    emitter.stop(0.5)
+
+
+def test_the_sixteen_are_exact_under_threads(spans):
+    """Threads that share a span share its sixteen events."""
+    budget = SpanBudget()
+    span = spans.start_span("shared")
+    taken = []
+    start = threading.Barrier(8)
+
+    def hammer():
+        start.wait()
+        taken.extend(1 for _ in range(50) if budget.take(span))
+
+    threads = [threading.Thread(target=hammer) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 16
+
+
+def test_a_span_that_is_gone_is_forgotten(spans):
+    """The count of a span's events lives as long as the span."""
+    budget = SpanBudget()
+    for _ in range(100):
+        assert budget.take(spans.start_span("short"))
+    gc.collect()
+    assert len(budget) == 0
+
+
+def test_a_span_that_raises_does_not_reach_the_application(idle, spans, monkeypatch):
+    """An add_event that raises costs nothing: the hit goes by the queue."""
+    with spans.start_as_current_span("request") as span:
+        monkeypatch.setattr(span, "add_event", lambda *args: 1 / 0)
+        assert idle.submit(tracepoint(), ordinals())
+    assert idle.status()["queued"] == 1
+
+
+def test_a_span_that_raises_with_a_full_queue_is_counted_as_lost(idle, spans, monkeypatch):
+    """The hit has had its ordinal by then, so it is accounted for as dropped."""
+    for _ in range(5):
+        idle.submit(logpoint(), ordinals())
+    with spans.start_as_current_span("request") as span:
+        monkeypatch.setattr(span, "add_event", lambda *args: 1 / 0)
+        assert idle.submit(tracepoint(), ordinals())
+    status = idle.status()
+    assert (status["queued"], status["dropped"], settled(status)) == (5, 1, 6)
+
+
+def frame_of_module(name):
+    """A frame whose module is called so, with this test's stack below it."""
+    module = types.ModuleType(name)
+    exec("import sys\ndef call(function):\n    return function(sys._getframe())", module.__dict__)
+    return module.call
+
+
+@pytest.mark.parametrize(
+    ("module", "inside"),
+    [
+        ("opentelemetry.sdk.trace", True),
+        ("opentelemetry.trace.span", True),
+        ("opentelemetry.exporter.otlp.proto.grpc", True),
+        ("opentelemetry.instrumentation.flask", False),
+        ("opentelemetry.util._decorator", False),
+        ("opentelemetrylike", False),
+        ("shop.opentelemetry.sdk", False),
+    ],
+)
+def test_the_stack_tells_whether_telemetry_is_running(module, inside):
+    """OpenTelemetry's own frames count, wrappers around the application do not."""
+    call = frame_of_module(module)
+    assert call(inside_telemetry) is inside
+    assert call(lambda frame: frame_of_module("app")(inside_telemetry)) is inside
+
+
+def test_a_hit_inside_telemetry_touches_no_span(idle, spans):
+    """A hit from within OpenTelemetry's code goes by the queue: a span's lock is not reentrant."""
+    call = frame_of_module("opentelemetry.sdk.trace")
+    with spans.start_as_current_span("request") as span:
+        with span._lock:  # add_event would wait for ever
+            assert call(lambda _: idle.submit(tracepoint(), ordinals()))
+    assert not spans.finished()[0].events
+    assert idle.status()["queued"] == 1
+
+
+def test_an_unsampled_span_is_no_place_for_a_hit(idle):
+    """A span that does not record still gives the hit its trace context."""
+    context = trace.SpanContext(0xABC, 0xDEF, is_remote=True)
+    hit = tracepoint()
+    with trace.use_span(trace.NonRecordingSpan(context)):
+        idle.submit(hit, ordinals())
+        assert idle.current_trace() == TraceContext(0xABC, 0xDEF, 0)
+    assert hit.trace == TraceContext(0xABC, 0xDEF, 0)
+    assert idle.status()["queued"] == 1
+
+
+def test_without_a_span_there_is_no_trace_context(idle):
+    """No current span means no ids, not ids of zeros."""
+    hit = tracepoint()
+    idle.submit(hit, ordinals())
+    assert hit.trace is None
+    assert idle.current_trace() is None
+
+
+def test_nothing_is_taken_after_stop(idle):
+    """A stopped emitter refuses hits without taking their ordinal; reports are ignored."""
+    idle.stop(0.5)
+    assert idle.submit(tracepoint(), lambda: 1 / 0) is False
+    idle.report(report())
+    idle.stop(0.5)
+
+
+def test_before_anything_was_tried_nothing_is_known(idle):
+    """``connected``, ``protocol`` and ``lastError`` are null at first, all counts are 0."""
+    status = idle.status()
+    assert set(status) == {
+        "url", "protocol", "connected", "lastError", "sent", "queued", "dropped", "onSpans",
+    }  # fmt: skip
+    assert [status[key] for key in ("protocol", "connected", "lastError")] == [None, None, None]
+    assert settled(status) == 0
+
+
+def test_credentials_in_the_url_are_not_shown():
+    """The URL in /health has no user or password in it."""
+    emitter = Emitter(Settings(event_sink_url="http://user:secret@127.0.0.1:4318/otlp"), lambda text: text)
+    assert emitter.status()["url"] == "http://127.0.0.1:4318/otlp"
+    emitter.stop(0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"event_sink_url": "http://host:port"},
+        {"event_sink_url": "https://host", "event_sink_certificate": "/no/such/file.pem"},
+    ],
+)
+def test_a_sink_that_cannot_be_used_is_a_config_error(settings):
+    """A port that is no number or a certificate that is not there is said at once."""
+    with pytest.raises(ConfigError):
+        Emitter(Settings(**settings), lambda text: text)
+
+
+def test_listeners_hear_of_new_hits(idle):
+    """A listener is called after new hits until it is taken away."""
+    heard = []
+    end = idle.on_hit(lambda: heard.append(1))
+    idle.submit(tracepoint(), ordinals())
+    idle.status()
+    end()
+    idle.submit(tracepoint(), ordinals())
+    idle.status()
+    assert heard == [1]
+
+
+def test_an_idle_emitter_has_threads_that_sleep():
+    """The emitter's own threads are daemons, are there once, and are gone after stop."""
+    before = set(threading.enumerate())
+    emitter = Emitter(Settings(event_sink_url=f"http://127.0.0.1:{closed_port()}"), lambda text: text)
+    emitter.start()
+    own = set(threading.enumerate()) - before
+    assert {thread.name for thread in own} == {"otel-tracepoints-recorder", "otel-tracepoints-export"}
+    assert all(thread.daemon for thread in own)
+    emitter.stop()
+    assert not set(threading.enumerate()) - before
+
+
+def test_own_threads_say_that_they_are():
+    """Each of the emitter's threads calls ``on_thread`` first, so that it can be kept from being probed."""
+    seen = threading.Semaphore(0)
+    emitter = Emitter(Settings(event_sink_url="none"), lambda text: text, seen.release)
+    emitter.start()
+    assert seen.acquire(timeout=5)
+    assert seen.acquire(timeout=5)
+    emitter.stop()
+
+
+def test_submitting_needs_few_frames(idle):
+    """A hit at the edge of the recursion limit is refused or taken, and never half of it."""
+    ordinal = ordinals()
+    outcomes = []
+
+    def deep():
+        try:
+            deep()
+        except RecursionError:
+            pass
+        if len(outcomes) < 30:
+            try:
+                outcomes.append(idle.submit(tracepoint(), ordinal))
+            except RecursionError:
+                outcomes.append(None)
+
+    old = sys.getrecursionlimit()
+    sys.setrecursionlimit(250)
+    try:
+        deep()
+    finally:
+        sys.setrecursionlimit(old)
+    assert outcomes.count(True) == 5
+    assert settled(idle.status()) == 5
+    assert ordinal() == 6
