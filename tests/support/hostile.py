@@ -137,10 +137,11 @@ class LazyRow:
 
 def make(cls: Any, *args: Any) -> Any:
     """An instance of a hostile class, made without its metaclass or its ``__init__``."""
+    mro = type.__dict__["__mro__"].__get__(cls)
     for base in (dict, list, tuple, set, str, bytes, int, float, Exception):
-        if base in type.__dict__["__mro__"].__get__(cls)[1:]:
+        if any(each is base for each in mro):
             instance = base.__new__(cls, *args)  # type: ignore[call-overload]
-            if base in (dict, list, set, Exception):
+            if base is dict or base is list or base is set or base is Exception:
                 base.__init__(instance, *args)  # type: ignore[misc]
             return instance
     return object.__new__(cls)

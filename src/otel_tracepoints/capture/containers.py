@@ -10,7 +10,7 @@ from otel_tracepoints import introspect
 from otel_tracepoints.capture import arrays, plain
 from otel_tracepoints.capture.shapes import Shape, fields_of
 from otel_tracepoints.model import JsonValue
-from otel_tracepoints.semconv import JSON_CIRCULAR, JSON_ITEMS, JSON_REPR, JSON_SIZE, JSON_TRUNCATED, JSON_TYPE, REDACTED
+from otel_tracepoints.semconv import JSON_CIRCULAR, JSON_ITEMS, JSON_REPR, REDACTED
 
 if TYPE_CHECKING:
     from otel_tracepoints.capture.values import Reader
@@ -48,7 +48,7 @@ def read_record(reader: Reader, value: Any, shape: Shape, level: int) -> JsonVal
         return closed
     try:
         pairs = list(zip(shape.fields[: reader.width], tuple.__iter__(value)))
-        return _read_fields(reader, {JSON_TYPE: reader.policy.label(shape.name)}, pairs, size, level)
+        return _read_fields(reader, reader.typed(shape.name), pairs, size, level)
     finally:
         reader.leave(value)
 
@@ -90,7 +90,7 @@ def read_array(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValu
     found = arrays.look(value, reader.width)
     if found is None:
         return plain.read_opaque(reader, value, shape, level)
-    out: Dict[str, Any] = {JSON_TYPE: reader.policy.label(shape.name)}
+    out = reader.typed(shape.name)
     if found.text is not None:
         out[JSON_REPR] = plain.string(reader, found.text, "str")
     if found.size is None:
@@ -126,14 +126,14 @@ def read_object(reader: Reader, value: Any, shape: Shape, level: int) -> JsonVal
             own = fields
             size += dict.__len__(own)
             pairs += _take(lambda: dict.items(own), reader.width - len(pairs))
-        return _read_fields(reader, {JSON_TYPE: reader.policy.label(shape.name)}, pairs[: reader.width], size, level)
+        return _read_fields(reader, reader.typed(shape.name), pairs[: reader.width], size, level)
     finally:
         reader.leave(value)
 
 
 def circular(reader: Reader, shape: Shape) -> JsonValue:
     """What stands for a container inside itself."""
-    return {JSON_TYPE: reader.policy.label(shape.name), JSON_CIRCULAR: True}
+    return {**reader.typed(shape.name), JSON_CIRCULAR: True}
 
 
 def _read_iterable(
@@ -146,7 +146,8 @@ def _read_iterable(
         items = _read_all(reader, _take(iterate, reader.width), level)
     finally:
         reader.leave(value)
-    out: Dict[str, Any] = {JSON_TYPE: reader.policy.label(shape.name), JSON_ITEMS: items}
+    out = reader.typed(shape.name)
+    out[JSON_ITEMS] = items
     return reader.mark(out, size) if len(items) < size else out
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any
 
 from otel_tracepoints import introspect
 from otel_tracepoints.capture import scalars
@@ -16,7 +16,6 @@ from otel_tracepoints.semconv import (
     JSON_REPR,
     JSON_SIZE,
     JSON_TRUNCATED,
-    JSON_TYPE,
     REDACTED,
 )
 
@@ -39,12 +38,12 @@ def string(reader: Reader, value: Any, name: str) -> JsonValue:
     clean = reader.policy.cut(window, limit, size > len(window))
     reader.spend(len(clean), len(window))
     reader.truncated = True
-    return {JSON_TYPE: name, JSON_TRUNCATED: True, JSON_SIZE: size, JSON_REPR: clean}
+    return {**reader.typed(name), JSON_TRUNCATED: True, JSON_SIZE: size, JSON_REPR: clean}
 
 
 def read_str(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:
     """A str subclass reads as its text."""
-    return string(reader, value, reader.policy.label(shape.name))
+    return string(reader, value, shape.name)
 
 
 def read_int(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:
@@ -52,7 +51,7 @@ def read_int(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:
     number = value if type(value) is int else scalars.exact_int(value)
     bits = number.bit_length()
     if bits > scalars.MAX_INT_BITS:
-        return {JSON_TYPE: reader.policy.label(shape.name), JSON_BITS: bits}
+        return {**reader.typed(shape.name), JSON_BITS: bits}
     return REDACTED if reader.policy.hides_number(number) else number
 
 
@@ -60,7 +59,7 @@ def read_float(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValu
     """A float; nan and the infinities, which JSON does not have, as text."""
     number = value if type(value) is float else scalars.exact_float(value)
     if not scalars.is_finite(number):
-        return {JSON_TYPE: reader.policy.label(shape.name), JSON_REPR: repr(number)}
+        return {**reader.typed(shape.name), JSON_REPR: repr(number)}
     return REDACTED if reader.policy.hides_number(number) else number
 
 
@@ -69,7 +68,8 @@ def read_bytes(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValu
     base: Any = bytes if shape.base is bytes else bytearray
     size, limit = base.__len__(value), reader.longest
     window = repr(bytes(base.__getitem__(value, slice(0, limit + LOOK_BEYOND))))
-    out: Dict[str, Any] = {JSON_TYPE: reader.policy.label(shape.name), JSON_SIZE: size}
+    out = reader.typed(shape.name)
+    out[JSON_SIZE] = size
     if size > limit:
         reader.truncated = out[JSON_TRUNCATED] = True
         clean = reader.policy.cut(window, limit, size > limit + LOOK_BEYOND)
@@ -97,7 +97,7 @@ def read_opaque(reader: Reader, value: Any, shape: Shape, level: int) -> JsonVal
 
 
 def _shown(reader: Reader, shape: Shape, text: str) -> JsonValue:
-    out: Dict[str, Any] = {JSON_TYPE: reader.policy.label(shape.name)}
+    out = reader.typed(shape.name)
     limit = max(reader.longest, _LEAST_TEXT)
     if len(text) > limit:
         reader.mark(out, len(text))
@@ -109,7 +109,7 @@ def _shown(reader: Reader, shape: Shape, text: str) -> JsonValue:
 
 def read_exception(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:
     """Its type, and its message made from ``args``: ``str()`` of it may be the application's code."""
-    out: Dict[str, Any] = {JSON_TYPE: reader.policy.label(shape.name)}
+    out = reader.typed(shape.name)
     if id(value) in reader.path:
         out[JSON_CIRCULAR] = True
         return out

@@ -23,6 +23,8 @@ _LONGEST_KEY = 256
 _LONGEST_NAME = 64
 #: What a value costs of the room beside its characters: quotes, commas, brackets.
 _NODE = 8
+#: The same for a key of ours, such as ``"__tpd_type__": ``.
+_TYPED = 24
 
 
 class Clock(Protocol):
@@ -139,10 +141,18 @@ class Reader:
         """The container is done with."""
         self.path.discard(id(value))
 
+    def typed(self, name: str) -> Dict[str, Any]:
+        """The beginning of everything that says its type."""
+        label = self.policy.label(name)
+        self.room -= len(label) + _TYPED
+        return {JSON_TYPE: label}
+
     def closed(self, name: str, size: Optional[int] = None) -> Dict[str, Any]:
         """What stands for a value that a limit kept from being looked into."""
         self.truncated = True
-        out: Dict[str, Any] = {JSON_TYPE: self.policy.label(name), JSON_TRUNCATED: True}
+        out = self.typed(name)
+        self.room -= _TYPED
+        out[JSON_TRUNCATED] = True
         if size is not None:
             out[JSON_SIZE] = size
         return out
