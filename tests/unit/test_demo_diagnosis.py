@@ -76,3 +76,18 @@ def test_a_taken_port_is_passed_over():
         assert other != port
         assert free_port(other, avoid=[other]) != other
     assert free_port(port) == port
+
+
+def test_an_interrupt_waits_until_a_child_is_known():
+    """Between the start of a child and its entry in the list no signal comes in; afterwards it does."""
+    import signal
+
+    from otel_tracepoints.demo.processes import undisturbed
+
+    reached = False
+    with pytest.raises(KeyboardInterrupt):
+        with undisturbed():
+            signal.raise_signal(signal.SIGINT)
+            reached = True
+    assert reached
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
+ENDING_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 #: Seconds: a service that was asked to end gets this long before it is killed.
 _GRACE = 5.0
 #: Seconds between two looks at something that is starting.
@@ -87,6 +93,29 @@ class Child:
         if not self.ended():
             self._process.kill()
             self._process.wait()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Signals that end the demo wait until this is over.
+
+    Between the start of a child and the moment when we know of it, an interrupt would leave it
+    behind; so would a second one while the children are being ended.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: List[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number)) for number in ENDING_SIGNALS
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in came:
+        signal.raise_signal(number)
 
 
 def wait_for(child: Child, ready: Callable[[], bool], seconds: float, what: str) -> None:

@@ -22,7 +22,7 @@ from otel_tracepoints.cli.client import DEFAULT_URL, Client, Refused, Unreachabl
 from otel_tracepoints.cli.visible import visible
 from otel_tracepoints.demo.diagnosis import diagnose
 from otel_tracepoints.demo.narrator import Narrator
-from otel_tracepoints.demo.processes import DemoFailed
+from otel_tracepoints.demo.processes import ENDING_SIGNALS, DemoFailed
 from otel_tracepoints.demo.stage import Stage, missing_extra
 
 #: Seconds from a request to its last hit in the sink, at most.
@@ -249,10 +249,9 @@ def _signals_raise() -> Iterator[None]:
         raise SystemExit(128 + number)
 
     before = {}
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # Only the main thread may; a demo in another one is a test's.
-        if number is not None and threading.current_thread() is threading.main_thread():
+    # Only the main thread may; a demo in another one is a test's. Ctrl-C raises already.
+    if threading.current_thread() is threading.main_thread():
+        for number in set(ENDING_SIGNALS) - {signal.SIGINT}:
             before[number] = signal.signal(number, leave)
     try:
         yield

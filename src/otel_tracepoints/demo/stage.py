@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
 from otel_tracepoints.cli.client import Client, Refused, Unreachable
-from otel_tracepoints.demo.processes import Child, DemoFailed, free_port, wait_for
+from otel_tracepoints.demo.processes import Child, DemoFailed, free_port, undisturbed, wait_for
 
 #: Seconds: long enough for a cold, busy machine; a warm one needs two or three.
 _START_LIMIT = 60.0
@@ -97,17 +97,14 @@ class Stage:
 
     def end(self) -> None:
         """End the shop, whose agent still has something to send, then the sink."""
-        try:
+        with undisturbed():
             for child in reversed(self._children):
                 child.end()
-        finally:
-            # Also when a second Ctrl-C comes while they are ending.
-            for child in self._children:
-                child.kill()
 
     def _start(self, name: str, command: List[str], environment: Dict[str, str]) -> Child:
-        child = Child(name, command, self.directory / f"{name}.log", environment, self.directory)
-        self._children.append(child)
+        with undisturbed():
+            child = Child(name, command, self.directory / f"{name}.log", environment, self.directory)
+            self._children.append(child)
         return child
 
 
