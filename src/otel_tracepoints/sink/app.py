@@ -27,6 +27,7 @@ from otel_tracepoints.sink.worker import Worker
 _log = logging.getLogger("otel_tracepoints.sink")
 _JSON = "application/json"
 _PROTOBUF = "application/x-protobuf"
+_TOO_SLOW = 408
 _Scope = MutableMapping[str, Any]
 
 
@@ -138,11 +139,13 @@ class SinkApp:
         try:
             if request.is_call:
                 status = await self._call(request)
-                await request.discard(self._limits)
+                if status.code != grpc.DEADLINE_EXCEEDED:
+                    await request.discard(self._limits)
                 answering = grpc.send_status(send, status)
             else:
                 answer = await self._answer(request)
-                await request.discard(self._limits)
+                if answer.status != _TOO_SLOW:
+                    await request.discard(self._limits)
                 answering = _send(send, answer)
             # Bounded: a client may stop to read, and hypercorn waits even for one that is gone.
             await asyncio.wait_for(answering, self._limits.seconds)

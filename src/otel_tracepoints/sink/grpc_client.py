@@ -107,10 +107,16 @@ class GrpcConnection:
     def _receive(self, answer: _Answer, deadline: float) -> None:
         self._flush(deadline)
         self._socket.settimeout(_left(deadline))
-        data = self._socket.recv(1 << 16)
+        try:
+            data = self._socket.recv(1 << 16)
+        except ConnectionResetError:
+            if self._heard:
+                raise
+            data = b""
         if not self._heard:
-            # HTTP/2 begins with a SETTINGS frame (type 4 at offset 3); a server of HTTP/1 answers in text.
-            if not data or data[:5] == b"HTTP/":
+            # HTTP/2 begins with a short SETTINGS frame: a 0, at offset 3 its type 4. Servers of
+            # HTTP/1 answer in text (some without a status line), or just hang up.
+            if data[:1] != b"\0" or data[3:4] not in (b"", b"\4"):
                 raise NotHttp2("the answer is not HTTP/2")
             self._heard = True
         if not data:
