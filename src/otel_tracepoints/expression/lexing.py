@@ -19,7 +19,7 @@ _KEYWORDS = frozenset(("and", "or", "not", "in", "is", "if", "else", "None", "Tr
 _IN_TREE = frozenset(("lambda", "for", "await", "async", "yield", "from"))
 _OPENING = {"(": ")", "[": "]", "{": "}"}
 _ESCAPES = frozenset("\n\\'\"abfnrtvxNuU01234567")
-_UNFINISHED = re.compile(r"(?:[-+*/%<>=!&|,]|(?<!\d)\.|\b(?:and|or|not|in|is|if|else))\s*\Z")
+_UNFINISHED = re.compile(r"(?:[-+*/%<>=!&|,]|(?<![\d.])\.|\b(?:and|or|not|in|is|if|else))\s*\Z")
 _OPERATORS = ("and", "or", "not", "==", "!=", "<", "<=", ">", ">=", "is", "in", "+", "-", "*", "/", "//", "%")
 
 

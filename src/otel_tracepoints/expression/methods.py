@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Tuple, Union
 
 from otel_tracepoints import introspect
 from otel_tracepoints.errors import EvaluationError
-from otel_tracepoints.expression import sequences
+from otel_tracepoints.expression import lookup, sequences
 from otel_tracepoints.expression.budget import MAX_ITEMS, MAX_STRING, State, over, spend
 from otel_tracepoints.expression.comparison import contains, less
 from otel_tracepoints.expression.values import base_of, exact, is_number, length, named, truth
@@ -106,7 +106,8 @@ def _items(name: str, value: Any, state: State) -> List[Any]:
         raise EvaluationError("TYPE_MISMATCH", f"{name}() goes over a list or tuple, not {named(value)}")
     if base.__len__(value) > MAX_ITEMS:
         raise over(f"what {name}() goes over")
-    return sequences.elements(value, base, state)
+    spend(state, base.__len__(value) >> 3)
+    return list(base.__iter__(value))
 
 
 def _extreme(name: str, compare: Callable[[Any, Any], Any]) -> Function:
@@ -130,7 +131,11 @@ def _extreme(name: str, compare: Callable[[Any, Any], Any]) -> Function:
 
 def _quantifier(name: str, stop: bool) -> Function:
     def call(arguments: Tuple[Any, ...], state: State) -> bool:
-        for value in _items(name, arguments[0], state):
+        values = _items(name, arguments[0], state)
+        if lookup.all_simple(values, state):
+            return any(values) if stop else all(values)
+        for value in values:
+            spend(state, 4)
             if truth(value) is stop:
                 return stop
         return not stop

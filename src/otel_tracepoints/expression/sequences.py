@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator, List
 
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression.budget import MAX_STRING, State, over, spend
-from otel_tracepoints.expression.values import named
+from otel_tracepoints.expression.values import exact, named
 
 SEQUENCE_IDS = frozenset(id(each) for each in (list, tuple, collections.deque))
 SET_IDS = frozenset(id(each) for each in (set, frozenset))
@@ -119,4 +119,5 @@ def in_text(wanted: Any, kind: Any, text: Any, base: Any, state: State) -> bool:
         spend(state, (steps >> 8) + 1)
     else:
         spend(state, size >> 4)
-    return bool(base.__contains__(text, wanted))
+    # bytes would ask a subclass for its __index__ first.
+    return bool(base.__contains__(text, exact(wanted, base)))

@@ -1,0 +1,122 @@
+"""The linear-time regular expressions of ``matches``."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.expression.budget import WORK
+from otel_tracepoints.expression.regex import MAX_SUBJECT, Regex, dynamic
+
+PATTERNS = [
+    "a*b", "^a+$", r"\bfoo\b", "error.*time", r"(?i)stra\u00dfe|X", "a|b|", "(ab|cd)?e{2,3}$", r"[^a-c\d]+x",
+    r"\d+\.?\d*$", "a$", "(?m)^b$", r"\Bx\B", ".*foo.*bar", "(?s)a.b", r"\Aab\Z", "(?:a|a)*b", "", "x{0,3}?y",
+    "(?x) a  b # c", r"(?a)\w\b", "a(?i:B)c", r"[\w-]+@\w+", "^$", r"(?i)[^k]", "b*?$", "(?s).", "(a|ab)(c|bcd)",
+]  # fmt: skip
+
+
+@given(pattern=st.sampled_from(PATTERNS), text=st.text(st.sampled_from("aabbccdexyfok@Kk \n1.-é\u00dfS"), max_size=12))
+@settings(max_examples=400, deadline=None)
+def test_agrees_with_re(pattern: str, text: str) -> None:
+    """A pattern that is accepted matches exactly where Python's own engine does."""
+    assert Regex(pattern).search(text, [10**9, 0]) == bool(re.search(pattern, text))
+
+
+@st.composite
+def generated(draw: st.DrawFn, depth: int = 3) -> str:
+    """Patterns over a small alphabet."""
+    atom = st.sampled_from(["a", "b", ".", "[ab]", "[^a]", r"\w", r"\b", "^", "$", "c?", "b{1,2}"])
+    if depth == 0:
+        return draw(atom)
+    inner = generated(depth=depth - 1)
+    return draw(
+        st.one_of(
+            atom,
+            st.builds("{}{}".format, inner, inner),
+            st.builds("(?:{}|{})".format, inner, inner),
+            st.builds("(?:{})*".format, inner),
+            st.builds("({})+".format, inner),
+            st.builds("(?:{})?".format, inner),
+        )
+    )
+
+
+@given(pattern=generated(), text=st.text("abc\n", max_size=10))
+@settings(max_examples=120, deadline=None)
+def test_generated_patterns_agree_with_re(pattern: str, text: str) -> None:
+    """Any pattern is either refused or means what it means to Python."""
+    try:
+        regex = Regex(pattern)
+    except ValueError:
+        return
+    assert regex.search(text, [10**9, 0]) == bool(re.search(pattern, text))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(a+)+$", "(a*)*", "a*a*", r"\w+\d+", "(a+){2,3}", "(?:(?:ab)*c)+", r"(a)\1", "(?P<n>a)(?P=n)", "(?=a)", "(?!a)",
+     "(?<=a)b", "(?<!a)b", "(a)?(?(1)b|c)", "(", "a**", "[", "a{99999}", "(a{1,100}){1,100}", "a(?i)b", "[[a]", "[a--b]", "\\"],
+)  # fmt: skip
+def test_refused(pattern: str) -> None:
+    """What cannot be searched in linear time, or is ruled out by the language, is refused with a reason."""
+    with pytest.raises(ValueError, match="."):
+        Regex(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["a*b", ".*foo.*bar", "(?:a|a)*b", "a.*a.*a.*b", "(a|aa|aaa)b$", "[^b]*b[^b]*b", r"(a?){20}a{20}b"])
+@pytest.mark.parametrize("warm", [True, False])
+def test_linear(pattern: str, warm: bool) -> None:
+    """The worst text for a backtracking engine takes about a millisecond, then the answer or BUDGET."""
+    regex = Regex(pattern)
+    if warm:
+        regex.warm()
+    best = 1.0
+    for _ in range(5):
+        fresh = regex if warm else Regex(pattern)
+        start = time.perf_counter()
+        try:
+            assert fresh.search("a" * MAX_SUBJECT, [WORK, 0]) is False
+        except EvaluationError as error:
+            assert error.code == "BUDGET"
+        best = min(best, time.perf_counter() - start)
+    assert best < 0.004  # 1 ms is the aim; the rest is for a busy machine
+
+
+def test_subject_limit() -> None:
+    """A text above 4 KiB is BUDGET."""
+    regex = Regex("b$")
+    assert regex.search("a" * MAX_SUBJECT, [WORK, 0]) is False
+    with pytest.raises(EvaluationError) as caught:
+        regex.search("a" * (MAX_SUBJECT + 1), [WORK, 0])
+    assert caught.value.code == "BUDGET"
+
+
+def test_new_states_are_charged() -> None:
+    """A pattern of many states cannot be unfolded for free."""
+    regex = Regex("(a|b)*a" + "(a|b)" * 12 + "$")
+    text = "".join(random.Random(1).choices("ab", k=4000))
+    with pytest.raises(EvaluationError) as caught:
+        regex.search(text, [WORK, 0])
+    assert caught.value.code == "BUDGET"
+
+
+def test_dynamic_patterns() -> None:
+    """Patterns from values are kept, refused ones too, and long ones are BUDGET."""
+    state = [WORK, 0]
+    assert dynamic("a+b", state) is dynamic("a+b", state)
+    for _ in range(2):
+        with pytest.raises(EvaluationError) as caught:
+            dynamic("(a+)+", [WORK, 0])
+        assert caught.value.code == "INVALID_REGEX"
+        assert "(a+)+" not in caught.value.message
+    with pytest.raises(EvaluationError) as caught:
+        dynamic("a" * 101, [WORK, 0])
+    assert caught.value.code == "BUDGET"
+    for number in range(200):
+        dynamic(f"x{number}", [WORK, 0])
