@@ -121,13 +121,18 @@ def current_resource() -> Any:
     """The resource of the application's provider, or what the environment says.
 
     Asked again for each batch: the application may configure its SDK after the agent started.
+    The first call belongs on the control path: the SDK detects resources in threads, which
+    cannot be had any more at the interpreter's exit.
     """
     resource = getattr(trace_api.get_tracer_provider(), "resource", None)
     if isinstance(resource, Resource):
         return resource
     global _own_resource
     if _own_resource is None:
-        _own_resource = Resource.create()
+        try:
+            _own_resource = Resource.create()
+        except RuntimeError:
+            return Resource.get_empty()
     return _own_resource
 
 

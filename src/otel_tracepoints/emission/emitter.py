@@ -119,6 +119,7 @@ class Emitter:
 
     def start(self) -> None:
         """Start the threads. They sleep until there is something to do."""
+        bridge.current_resource()
         self._metrics.start()
         self._running = True
         self._start_threads()

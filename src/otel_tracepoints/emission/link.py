@@ -7,6 +7,7 @@ HTTP at some. So the port is a hint, and what actually answers decides.
 from __future__ import annotations
 
 import contextlib
+import importlib
 from typing import Any, Dict, Optional, Sequence
 
 from otel_tracepoints.config import Settings
@@ -182,4 +183,8 @@ def _grpc_importable() -> bool:
         import grpc  # noqa: F401
     except ImportError:
         return False
+    for lazy in ("grpc._channel", "grpc.experimental"):
+        # What making the first channel would import, in the export thread.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(lazy)
     return True

@@ -9,6 +9,7 @@ patch urllib3 and requests.
 from __future__ import annotations
 
 import contextlib
+import encodings.idna  # noqa: F401 - what looking up a host would import, in whichever thread
 import enum
 import gzip
 import http.client
