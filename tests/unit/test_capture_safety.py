@@ -282,11 +282,14 @@ def test_nothing_outlives_the_hit() -> None:
 
     thing, box = Thing(), Boxed()
     thing.part = box
-    references = [weakref.ref(thing), weakref.ref(box), weakref.ref(Thing), weakref.ref(Boxed)]
+    references: List[Any] = [weakref.ref(thing), weakref.ref(box)]
+    # The free-threaded 3.13 makes every class immortal once there is a second thread.
+    if sys.version_info[:2] != (3, 13) or getattr(sys, "_is_gil_enabled", lambda: True)():
+        references += [weakref.ref(Thing), weakref.ref(Boxed)]
     shown = [value_of({"thing": thing}), value_of([thing, Thing, Boxed])]
     del thing, box, Thing, Boxed
     gc.collect()
-    assert [reference() for reference in references] == [None] * 4
+    assert all(reference() is None for reference in references)
     assert shown
 
 

@@ -8,10 +8,11 @@ the application is held longer than the call.
 from __future__ import annotations
 
 import inspect
+import opcode
 import sys
 import types
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints import introspect
 from otel_tracepoints.capture.callbacks import Callback, adapt
@@ -34,6 +35,8 @@ WATCHES_ROOM = 65_536
 #: What every variable may take, whatever those before it took.
 _LEAST_ROOM = 1024
 
+_LOAD_AND_CLEAR: Any = opcode.opmap.get("LOAD_FAST_AND_CLEAR")
+_EXTENDED_ARG = opcode.opmap["EXTENDED_ARG"]
 _CELLS_OF_THE_COMPILER = frozenset(("__class__", "__classdict__", "__conditional_annotations__"))
 
 
@@ -150,7 +153,32 @@ def _function_locals(frame: FrameType, code: CodeType) -> Tuple[List[Tuple[str, 
     found: Any = frame.f_locals
     if sys.version_info >= (3, 13):
         found = found.copy()  # a proxy, whose lookups raise for an unbound name
-    return [(name, dict.get(found, name, introspect.MISSING)) for name in shown], len(names) - len(shown)
+    pairs = [(name, dict.get(found, name, introspect.MISSING)) for name in shown]
+    if _LOAD_AND_CLEAR is not None and any(value is introspect.MISSING for _, value in pairs):
+        hidden = _comprehension_names(code)
+        pairs = [pair for pair in pairs if pair[1] is not introspect.MISSING or pair[0] not in hidden]
+    return pairs, len(names) - len(shown)
+
+
+def _comprehension_names(code: CodeType) -> Set[str]:
+    """Variables of comprehensions that 3.12 and later run in the function itself (PEP 709).
+
+    Outside of them they are no locals, but ``co_varnames`` has them. Nothing but the one
+    instruction tells: it puts away what the name meant before (the caches between the
+    instructions of ``co_code`` read as zeros).
+    """
+    names: Set[str] = set()
+    instructions, operands = code.co_code[::2], code.co_code[1::2]
+    index = instructions.find(_LOAD_AND_CLEAR)
+    while index >= 0:
+        operand, shift, before = operands[index], 8, index - 1
+        while before >= 0 and instructions[before] == _EXTENDED_ARG:
+            operand |= operands[before] << shift
+            shift, before = shift + 8, before - 1
+        if operand < len(code.co_varnames):
+            names.add(code.co_varnames[operand])
+        index = instructions.find(_LOAD_AND_CLEAR, index + 1)
+    return names
 
 
 def _namespace_locals(frame: FrameType) -> Tuple[List[Tuple[str, Any]], int]:

@@ -19,14 +19,13 @@ from typing import FrozenSet, Iterable
 WORDS: FrozenSet[str] = frozenset(
     (
         "password passwd passwort passphrase passcode passkey pwd pswd psw secret token credential cred "
-        "authorization cookie jwt apikey cvv cvc cvn csc csrf xsrf otp totp ssn bearer dsn pkcs8 pkcs12 "
-        "oauth2token iban 2fa mfa"
+        "authorization cookie jwt apikey cvv cvc cvn csc csrf xsrf otp totp ssn bearer dsn iban mfa"
     ).split()
 )
 
 #: Sensitive only as the whole name: as parts they are too common (``pin_count``, ``auth_service``).
 WHOLE: FrozenSet[str] = frozenset(
-    "auth pass pin salt nonce signature jti oauth pw pem privkey dbpass userpass dbpw otpcode".split()
+    "auth pass pin salt nonce signature jti oauth pw pem 2fa".split()
 )
 
 #: Sensitive wherever the letters of a name, run together, contain this.
@@ -37,7 +36,7 @@ PHRASES: FrozenSet[str] = frozenset(
         "secretkey clientsecret appsecret sharedsecret consumersecret secrettoken privatekey masterkey signingkey "
         "signaturekey encryptionkey decryptionkey sshkey gpgkey pgpkey hmackey licensekey recaptchakey "
         "accountkey storagekey sessionkey sessionid sessid connectsid usersession phpsession setcookie "
-        "connectionstring connstr databaseurl dburl dbpass mongouri redisurl creditcard cardnumber "
+        "connectionstring connstr databaseurl dburl dbpass userpass dbpw privkey pkcs8 pkcs12 twofactor mongouri redisurl creditcard cardnumber "
         "cardno ccnumber ccnum securitycode securityanswer securityquestion routingnumber bankaccount "
         "accountnumber socialsecurity pincode certificatepin pemfile passhash pwdhash mysqlpwd "
         "serviceaccount credential voterid passportnumber driverslicense onetimecode"

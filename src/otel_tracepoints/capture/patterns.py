@@ -27,6 +27,8 @@ _TRIGGER = re.compile(
     r"2(?:[ -]?\d){12}|3(?:[ -]?\d){12}|4(?:[ -]?\d){12}|5(?:[ -]?\d){12}|6(?:[ -]?\d){12}"
 )
 
+_SHORTEST_CARD, _LONGEST_CARD = 13, 19
+_GROUP = re.compile(r"\d+")
 _LUHN_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 #: ISO/IEC 7812 number ranges of the common card networks, by length; a bare Luhn check would
@@ -52,9 +54,28 @@ def is_card_number(digits: str) -> bool:
     return total % 10 == 0
 
 
-def _card(match: Match[str]) -> str:
+def _cards(match: Match[str]) -> str:
+    """Groups of digits, some of which in a row may be a card number (4-4-4-4, 4-6-5, all in one)."""
     text = match.group()
-    return REDACTED if is_card_number(text.replace(" ", "").replace("-", "")) else text
+    if len(text) < _SHORTEST_CARD:
+        return text
+    groups = list(_GROUP.finditer(text))
+    found: List[Tuple[int, int]] = []
+    first = 0
+    while first < len(groups):
+        digits = ""
+        for last in range(first, len(groups)):
+            digits += groups[last].group()
+            if len(digits) > _LONGEST_CARD:
+                break
+            if len(digits) >= _SHORTEST_CARD and is_card_number(digits):
+                found.append((groups[first].start(), groups[last].end()))
+                first = last
+                break
+        first += 1
+    for start, end in reversed(found):
+        text = text[:start] + REDACTED + text[end:]
+    return text
 
 
 def _basic(match: Match[str]) -> str:
@@ -77,9 +98,6 @@ RULES: List[Tuple[str, Pattern[str], Replacement]] = _compile(
     ("-----B", r"(?s)-----BEGIN [A-Z0-9 ]{1,40}-----.*?(?:-----END [A-Z0-9 ]{1,40}-----|\Z)", REDACTED),
     # RFC 7519: the header begins with `{"`, which is eyJ in base64url.
     ("eyJ", r"eyJ[\w-]{6,}(?:\.[\w-]*){1,4}", REDACTED),
-    # RFC 3986 user information; a password may hold an unescaped slash, a port may not be one.
-    ("://", r"(://)[^\s/?#@\"'<>]{1,512}@(?:[^\s/?#@\"'<>]{1,128}@)*", r"\1" + REDACTED + "@"),
-    ("://", r"(://)[^\s/:@\"'<>]{0,128}:(?!\d{1,5}[/?#])[^\s@\"'<>]{1,128}@", r"\1" + REDACTED + "@"),
     ("", r"(?i)\b(bearer\s+)[\w.~+/=-]{6,}", r"\1" + REDACTED),
     ("", r"(?i)\b(basic\s+)([A-Za-z0-9+/_-]{6,1024}={0,2})", _basic),
     ("_", r"(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{16,}", REDACTED),
@@ -104,18 +122,24 @@ RULES: List[Tuple[str, Pattern[str], Replacement]] = _compile(
     ("shp", r"(?<![A-Za-z0-9])shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}", REDACTED),
     (":", r"(?<!\d)\d{8,10}:[\w-]{35}(?![\w-])", REDACTED),
     ("AGE-S", r"AGE-SECRET-KEY-1[0-9A-Z]{20,}", REDACTED),
-    ("", r"(?<!\d)(?<!\d\.)\d(?:[ -]?\d){12,18}(?!\d)", _card),
+    ("", r"(?<!\d)(?<!\d\.)\d{3,}(?:[ -]\d{3,})*", _cards),
+    # RFC 3986 user information; a password may hold an unescaped slash, a port may not be one.
+    ("://", r"(://)[^\s/?#@\"'<>]{1,512}@(?:[^\s/?#@\"'<>]{1,128}@)*", r"\1" + REDACTED + "@"),
+    ("://", r"(://)[^\s/:@\"'<>]{0,128}:(?!\d{1,5}[/?#])[^\s@\"'<>]{1,128}@", r"\1" + REDACTED + "@"),
 )
 
-#: ``name = value`` in query strings, connection strings, headers, JSON and reprs inside of text.
-#: Groups: the name, what stands between, the value. Whether it is a secret depends on the name.
-PAIR = re.compile(
-    r"(?<![\w.-])([A-Za-z_][\w.-]{1,127}(?: [Kk]ey)?)"
-    r"(\\?[\"']?\]?\s{0,4}(?:=>|[=:]|%3[DdAa])\s{0,4})"
-    r"((?:(?:[Bb]earer|[Bb]asic|[Tt]oken|[Dd]igest|[Nn]egotiate|[Aa]pi[Kk]ey|AWS4-HMAC-SHA256)\s+)?"
+#: ``name = `` in query strings, connection strings, headers, JSON and reprs inside of text. Whether
+#: the value behind it is a secret depends on the name.
+NAME = re.compile(
+    r"(?<![\w.-])([A-Za-z_][\w.-]{1,127}(?: [Kk]ey)?)\\?[\"']?\]?\s{0,4}(?:=>|[=:]|%3[DdAa])\s{0,4}"
+)
+#: A value, in quotes of whatever kind, in brackets, or up to the next separator; in a connection
+#: string (``;``) it may hold spaces.
+VALUE = re.compile(
+    r"(?:(?:[Bb]earer|[Bb]asic|[Tt]oken|[Dd]igest|[Nn]egotiate|[Aa]pi[Kk]ey|AWS4-HMAC-SHA256)\s+)?"
     r"(?:[brfu]{0,2}\\?\"(?:[^\"\\]|\\.)*\\?\"?|[brfu]{0,2}\\?'(?:[^'\\]|\\.)*\\?'?|\{[^}]*\}?"
-    r"|\[[^\]]*\]?|[^\s;&\"'<>]+(?:(?: [^\s;=&\"']{1,64}){1,6}(?=;))?))"
+    r"|\[[^\]]*\]?|[^\s;&\"'<>]+(?:(?: [^\s;=&\"']{1,64}){1,6}(?=;))?)"
 )
 
 #: Headers whose value is the rest of the line.
-WHOLE_LINE = re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)(\s{0,4}:\s{0,4})([^\r\n\"']+)")
+HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)(\s{0,4}:\s{0,4})[^\r\n\"']+")

@@ -87,14 +87,14 @@ class RedactionPolicy:
             if self._given:
                 for pattern in self._given:
                     text = pattern.sub(REDACTED, text)
-            if "=" in text or ":" in text or "%3" in text:
-                text = patterns.WHOLE_LINE.sub(self._pair, text)
-                text = patterns.PAIR.sub(self._pair, text)
             # No secret without a name is shorter ("Basic " and six characters).
             if len(text) >= 12 and patterns.suspicious(text):
                 for needle, pattern, replacement in patterns.RULES:
                     if needle in text:
                         text = pattern.sub(replacement, text)
+            # Only then by name: ``password=4111 1111 …`` would leave half a card number.
+            if "=" in text or ":" in text or "%3" in text:
+                text = self._named(text)
             return text
         except Exception:
             return REDACTED
@@ -130,16 +130,30 @@ class RedactionPolicy:
             clean = clean[: max(0, len(clean) - LOOK_BEYOND // 2)]
         return clean[:limit]
 
-    def _pair(self, match: Match[str]) -> str:
-        name, between, value = match.groups()
-        if not self.is_sensitive(name):
-            # The value may itself begin with a name: `q=password=x`, `data: {"password": "x"}`.
-            if "=" in value or ":" in value:
-                return f"{name}{between}{patterns.PAIR.sub(self._pair, value)}"
-            return match.group()
-        quote = value[0] if value[0] in "\"'" else ""
-        closed = quote if quote and value.endswith(quote) else ""
-        return f"{name}{between}{quote}{REDACTED}{closed}"
+    def _named(self, text: str) -> str:
+        """Values that stand behind a sensitive name: ``token=…``, ``"password": "…"``, ``Cookie: …``."""
+        if ":" in text:
+            text = patterns.HEADER.sub(self._header, text)
+        pieces: List[str] = []
+        done = 0
+        for match in patterns.NAME.finditer(text):
+            if match.start() < done or not self.is_sensitive(match.group(1)):
+                continue
+            value = patterns.VALUE.match(text, match.end())
+            if value is None:
+                continue
+            found = value.group()
+            quote = found[0] if found[0] in "\"'" else ""
+            closing = quote if quote and len(found) > 1 and found.endswith(quote) else ""
+            pieces += (text[done : match.end()], quote, REDACTED, closing)
+            done = value.end()
+        if not pieces:
+            return text
+        pieces.append(text[done:])
+        return "".join(pieces)
+
+    def _header(self, match: Match[str]) -> str:
+        return match.group(1) + match.group(2) + REDACTED if self.is_sensitive(match.group(1)) else match.group()
 
 
 def _encodable(text: str) -> str:
