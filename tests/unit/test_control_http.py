@@ -8,6 +8,8 @@ import time
 from typing import Any, Iterator, List
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from otel_tracepoints.control import wire
 from tests.support.control import Served, raw_exchange, serving
@@ -187,3 +189,38 @@ def test_an_application_without_disk_can_still_be_debugged(
     monkeypatch.setattr("waitress.buffers.TempfileBasedBuffer.__init__", no_file)
     reply = served.api.post("/tracepoints", {"file": "a.py", "line": 1, "condition": "x" * 900_000})
     assert reply.status in (201, 422) and len(reply.text) < 2_000_000
+
+
+_NOISE = st.lists(
+    st.sampled_from(
+        [
+            b"GET /health HTTP/1.1\r\n",
+            b"POST /tracepoints HTTP/1.1\r\n",
+            b"Host: localhost\r\n",
+            b"Content-Length: 5\r\n",
+            b"Transfer-Encoding: chunked\r\n",
+            b"Expect: 100-continue\r\n",
+            b"Connection: close\r\n",
+            b"\r\n",
+            b"5\r\nhello\r\n",
+            b"0\r\n\r\n",
+        ]
+    )
+    | st.binary(max_size=30),
+    max_size=12,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(_NOISE)
+def test_no_bytes_whatsoever_break_the_server(served: Served, parts: List[bytes]) -> None:
+    """It answers or closes, and serves the next one."""
+    with socket.create_connection(("127.0.0.1", served.server.port), timeout=10) as sock:
+        sock.sendall(b"".join(parts))
+        sock.shutdown(socket.SHUT_WR)
+        try:
+            while sock.recv(65536):
+                pass
+        except ConnectionError:
+            pass
+    assert served.api.get("/health").status == 200

@@ -309,3 +309,38 @@ def test_busy_servers_do_not_talk(caplog: pytest.LogCaptureFixture) -> None:
         raw_exchange(served.server.port, b"nonsense\r\n\r\n")
         assert served.api.get("/points").status == 200
     assert [r for r in caplog.records if r.levelno >= 30] == []
+
+
+def test_importing_the_api_leaves_the_gil_off() -> None:
+    """Where the interpreter runs without it."""
+    out = run(
+        """
+        import sys
+        enabled = getattr(sys, "_is_gil_enabled", lambda: True)
+        before = enabled()
+        from tests.support.control import serving
+        with serving() as served:
+            served.api.get("/points")
+        print(enabled() == before)
+        """
+    )
+    assert out.split() == ["True"]
+
+
+def test_a_server_that_cannot_start_its_threads_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Late in an interpreter's exit no thread can be started."""
+    begin = threading.Thread.start
+    for failing in ("otel-tracepoints-control-2", "otel-tracepoints-control-hits", "otel-tracepoints-control"):
+
+        def start(self: threading.Thread) -> None:
+            if self.name == failing:
+                raise RuntimeError("can't start new thread")
+            begin(self)
+
+        monkeypatch.setattr(threading.Thread, "start", start)
+        debugger = FakeDebugger()
+        server = ControlServer(Settings(control_api_port=0), debugger, debugger.health)
+        with pytest.raises(RuntimeError):
+            server.start()
+        assert own_threads() == 0 and server.port == 0
+        monkeypatch.undo()

@@ -129,7 +129,7 @@ class ControlApp:
                 resp.set_header(name, value)
         return error
 
-    def _not_routed(self, req: Request, resp: Response, error: HTTPError, _params: Any) -> None:
+    def _not_routed(self, req: Request, resp: Response, _error: HTTPError, _params: Any) -> None:
         """No such path, or no such method on it: said only to those who may call."""
         path = req.uri_template
         try:
@@ -155,9 +155,7 @@ class ControlApp:
     def _failed(self, _req: Request, resp: Response, error: Exception, _params: Any) -> None:
         self._refuse(resp, error)
 
-    def _audit(
-        self, action: str, outcome: str, req: Request, id: str, answer: Optional[Answer]
-    ) -> None:
+    def _audit(self, action: str, outcome: str, req: Request, id: str, answer: Optional[Answer]) -> None:
         probe_id = id[:_ID_LENGTH] or None
         count = None
         if answer is not None and outcome == "ok":
@@ -176,7 +174,7 @@ class ControlApp:
 
 
 class _Endpoint:
-    """A path's responders, as falcon looks for them: ``on_get``, ``on_post``, …"""
+    """A path's responders, as falcon looks for them: ``on_get``, ``on_post`` and so on."""
 
     def __init__(self, routes: Sequence[Route], serve: Callable[..., None]) -> None:
         for route in routes:

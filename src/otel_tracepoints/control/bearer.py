@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import secrets
 import tempfile
 from typing import List, NamedTuple, Optional
@@ -33,8 +34,7 @@ def configured_token(settings: config.Settings) -> Optional[str]:
     if path is None:
         return None
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
+        text = pathlib.Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise _problem("DEBUGIN_CONTROL_API_TOKEN_FILE", f"a readable file ({error})") from None
     return _checked(text, "DEBUGIN_CONTROL_API_TOKEN_FILE")
@@ -65,7 +65,7 @@ def make_token() -> Optional[MadeToken]:
 def remove_token(path: str) -> None:
     """Remove a file that `make_token` made."""
     try:
-        os.unlink(path)
+        pathlib.Path(path).unlink()
     except OSError:
         return
 
@@ -73,7 +73,7 @@ def remove_token(path: str) -> None:
 def _directories() -> List[str]:
     directories = []
     runtime = config.runtime_directory()
-    if runtime is not None and os.path.isabs(runtime):
+    if runtime is not None and pathlib.Path(runtime).is_absolute():
         directories.append(runtime)
     try:
         directories.append(tempfile.gettempdir())

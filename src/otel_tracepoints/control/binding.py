@@ -33,9 +33,7 @@ def bind(host: str, port: int) -> Tuple[socket.socket, bool]:
 
 def _address(host: str) -> Tuple[int, str]:
     try:
-        found = socket.getaddrinfo(
-            host.strip("[]"), None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
         found = []
     addresses: List[Tuple[int, str]] = [

@@ -115,9 +115,7 @@ def _answers() -> Dict[str, _Schema]:
         "DisabledByTags": _object({"disabled": _COUNT, "message": _TEXT}),
         "State": _object({"state": _STATE}),
         "OpenApi": _ANY_OBJECT,
-        "Lines": _object(
-            {"file": _TEXT, "imported": _FLAG, "lines": {"type": "array", "items": line}}
-        ),
+        "Lines": _object({"file": _TEXT, "imported": _FLAG, "lines": {"type": "array", "items": line}}),
         "Explanation": _object(
             {
                 "summary": _TEXT,

@@ -51,12 +51,14 @@ class Operations:
         self._health = health
 
     def health(self, call: Call) -> Answer:
+        """All that is known, or what anyone may know."""
         health = self._health()
         if not call.full:
             health = {name: health[name] for name in _PUBLIC_HEALTH}
         return Answer(health)
 
     def list_points(self, call: Call) -> Answer:
+        """All points that pass the filter."""
         points = self._target.points(
             PointFilter(
                 type=call.query.get("type"),
@@ -69,9 +71,11 @@ class Operations:
         return Answer({"points": points, "total": len(points)})
 
     def create_tracepoint(self, call: Call) -> Answer:
+        """A new tracepoint."""
         return self._create(call, ProbeType.TRACEPOINT)
 
     def create_logpoint(self, call: Call) -> Answer:
+        """A new logpoint."""
         return self._create(call, ProbeType.LOGPOINT)
 
     def _create(self, call: Call, type_: ProbeType) -> Answer:
@@ -80,30 +84,38 @@ class Operations:
         return Answer(point, location, probe_id=point["id"])
 
     def validate_point(self, call: Call) -> Answer:
+        """What a create call would answer."""
         return Answer(self._target.validate(decode_json(call.body)))
 
     def get_point(self, call: Call) -> Answer:
+        """One point."""
         return Answer(self._target.point(call.id))
 
     def update_point(self, call: Call) -> Answer:
+        """Change what is given."""
         return Answer(self._target.update(call.id, decode_json(call.body)))
 
     def patch_point(self, call: Call) -> Answer:
+        """The same."""
         return self.update_point(call)
 
     def delete_point(self, call: Call) -> Answer:
+        """Remove one point."""
         self._target.delete(call.id)
         return Answer(None)
 
     def delete_points(self, call: Call) -> Answer:
+        """Remove points by tag, or all."""
         tags, everything = delete_selector(call.query)
         removed = self._target.delete_many(tags, all=everything)
         return Answer({"removed": removed}, changed=removed)
 
     def enable_point(self, call: Call) -> Answer:
+        """Switch one point on."""
         return self._switch(call, True)
 
     def disable_point(self, call: Call) -> Answer:
+        """Switch one point off."""
         return self._switch(call, False)
 
     def _switch(self, call: Call, enabled: bool) -> Answer:
@@ -112,9 +124,11 @@ class Operations:
         return Answer({"id": call.id, "enabled": enabled, "message": f"The point is {word}."})
 
     def enable_tags(self, call: Call) -> Answer:
+        """Switch points on by tag."""
         return self._switch_tags(call, True)
 
     def disable_tags(self, call: Call) -> Answer:
+        """Switch points off by tag."""
         return self._switch_tags(call, False)
 
     def _switch_tags(self, call: Call, enabled: bool) -> Answer:
@@ -125,12 +139,15 @@ class Operations:
         return Answer({word: changed, "message": f"{changed} {noun} {word}."}, changed=changed)
 
     def explain_point(self, call: Call) -> Answer:
+        """Why hits do or do not arrive."""
         return Answer(self._target.explain(call.id))
 
     def list_lines(self, call: Call) -> Answer:
+        """Lines that a create call accepts."""
         return Answer(self._target.lines(call.query["file"]))
 
     def list_hits(self, call: Call) -> Answer:
+        """A page of hits, or an empty one and a mark on the exchange that it should wait."""
         query: HitQuery = hit_query(call.query)
         exchange = call.exchange
         if exchange is None or not query.wait:
@@ -140,11 +157,14 @@ class Operations:
             exchange.wait_for_hit(query)
         return Answer(page)
 
-    def sleep(self, call: Call) -> Answer:
+    def sleep(self, _call: Call) -> Answer:
+        """All probes off."""
         return Answer({"state": self._target.sleep()})
 
-    def wake(self, call: Call) -> Answer:
+    def wake(self, _call: Call) -> Answer:
+        """All probes on."""
         return Answer({"state": self._target.wake()})
 
-    def openapi(self, call: Call) -> Answer:
+    def openapi(self, _call: Call) -> Answer:
+        """The OpenAPI document."""
         return Answer(document())

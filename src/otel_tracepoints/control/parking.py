@@ -75,9 +75,7 @@ class ParkingLot:
     def start(self) -> None:
         """Listen for hits. The thread sleeps until one arrives while somebody waits."""
         self._cancel = self._target.on_hit(self.on_hit)
-        self._thread = threading.Thread(
-            target=self._watch, name="otel-tracepoints-control-hits", daemon=True
-        )
+        self._thread = threading.Thread(target=self._watch, name="otel-tracepoints-control-hits", daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
@@ -90,8 +88,9 @@ class ParkingLot:
             self._parked.clear()
         for exchange in parked:
             exchange.abandon()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+        thread = self._thread
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
+            thread.join(timeout)
 
     def has_room(self) -> bool:
         """Whether one more may wait."""

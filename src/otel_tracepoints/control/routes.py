@@ -212,9 +212,7 @@ ROUTES: Tuple[Route, ...] = (
         action="sleep",
         urgent=True,
     ),
-    Route(
-        "POST", "/wake", "wake", "All probes on again.", "State", query=None, action="wake", urgent=True
-    ),
+    Route("POST", "/wake", "wake", "All probes on again.", "State", query=None, action="wake", urgent=True),
     Route("GET", "/openapi.json", "openapi", "This document.", "OpenApi", open=True),
 )
 

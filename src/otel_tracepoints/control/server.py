@@ -43,9 +43,7 @@ class ControlServer:
         health: What ``GET /health`` answers.
     """
 
-    def __init__(
-        self, settings: Settings, target: Target, health: Callable[[], Dict[str, Any]]
-    ) -> None:
+    def __init__(self, settings: Settings, target: Target, health: Callable[[], Dict[str, Any]]) -> None:
         self._settings = settings
         self._target = target
         self._health = health
@@ -81,15 +79,7 @@ class ControlServer:
             running, self._running = self._running, None
         if running is None or running.pid != os.getpid():
             return
-        deadline = time.monotonic() + timeout
-        running.wire.close_port()
-        running.wire.lot.stop(timeout / 4)
-        running.workers.stop(timeout / 2)
-        running.wire.stop()
-        if running.thread is not threading.current_thread():
-            running.thread.join(max(0.1, deadline - time.monotonic()))
-        if running.made is not None:
-            remove_token(running.made.path)
+        _end(running, timeout)
 
     def after_fork_in_child(self) -> None:
         """The API is the parent's: close the inherited descriptors here, never block."""
@@ -106,10 +96,16 @@ class ControlServer:
         workers = Workers()
         wire = WireServer(app, sock, workers, lambda wake: ParkingLot(self._target, wake))
         thread = threading.Thread(target=wire.run, name="otel-tracepoints-control", daemon=True)
-        workers.start()
-        wire.lot.start()
-        thread.start()
-        return _Running(wire, workers, thread, address, port, made, os.getpid())
+        running = _Running(wire, workers, thread, address, port, made, os.getpid())
+        try:
+            workers.start()
+            wire.lot.start()
+            thread.start()
+        except BaseException:
+            # Late in an interpreter's exit no thread can be started.
+            _end(running, 1.0)
+            raise
+        return running
 
     def _secured_socket(self) -> Tuple[socket.socket, Optional[str], Optional[MadeToken]]:
         """A listening socket and its token: an address that others can reach always has one."""
@@ -133,9 +129,21 @@ class ControlServer:
         sock, moved = bind(host, wanted)
         address, port = sock.getsockname()[:2]
         if moved:
-            _LOGGER.warning(
-                "Port %s is taken; the control API listens on %s port %s", wanted, address, port
-            )
+            _LOGGER.warning("Port %s is taken; the control API listens on %s port %s", wanted, address, port)
         elif wanted == 0:
             _LOGGER.warning("The control API listens on %s port %s", address, port)
         return sock
+
+
+def _end(running: _Running, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    running.wire.close_port()
+    running.wire.lot.stop(timeout / 4)
+    running.workers.stop(timeout / 2)
+    running.wire.stop()
+    if running.thread.is_alive() and running.thread is not threading.current_thread():
+        running.thread.join(max(0.1, deadline - time.monotonic()))
+    if not running.thread.is_alive():
+        running.wire.dispose()
+    if running.made is not None:
+        remove_token(running.made.path)

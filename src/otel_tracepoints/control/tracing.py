@@ -48,9 +48,7 @@ class Tracing:
 
     def _start(self, environ: Mapping[str, Any]) -> trace.Span:
         if self._tracer is None:
-            self._tracer = trace.get_tracer(
-                semconv.SCOPE_NAME, VERSION, schema_url=semconv.SCHEMA_URL
-            )
+            self._tracer = trace.get_tracer(semconv.SCOPE_NAME, VERSION, schema_url=semconv.SCHEMA_URL)
         method = _method(environ)
         attributes: Dict[str, Any] = {
             semconv.HTTP_REQUEST_METHOD: method,
@@ -86,9 +84,7 @@ class RequestSpan:
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(Exception):
                 if self._span is not None:
-                    used = trace.use_span(
-                        self._span, record_exception=False, set_status_on_exception=False
-                    )
+                    used = trace.use_span(self._span, record_exception=False, set_status_on_exception=False)
                     stack.enter_context(used)
             yield
 

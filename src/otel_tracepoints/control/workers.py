@@ -19,9 +19,17 @@ RESERVED = 1
 class Work(Protocol):
     """A connection with a complete request."""
 
-    def is_urgent(self) -> bool: ...
-    def service(self) -> None: ...
-    def cancel(self) -> None: ...
+    def is_urgent(self) -> bool:
+        """Whether it is served ahead of others."""
+        ...
+
+    def service(self) -> None:
+        """Answer the request."""
+        ...
+
+    def cancel(self) -> None:
+        """Forget it."""
+        ...
 
 
 class Workers:
@@ -43,8 +51,8 @@ class Workers:
                 name=f"otel-tracepoints-control-{number}",
                 daemon=True,
             )
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
 
     def add_task(self, task: Work) -> None:
         """Have a request answered; waitress calls this."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from otel_tracepoints.model import (
     LEVELS,
@@ -14,19 +14,8 @@ from otel_tracepoints.model import (
     ProbeType,
     RateLimit,
 )
-from otel_tracepoints.schema.kinds import (
-    Choice,
-    Flag,
-    Group,
-    Integer,
-    Kind,
-    Member,
-    Nullable,
-    Number,
-    Path,
-    Text,
-    Texts,
-)
+from otel_tracepoints.schema.compound import Group, Member, Nullable, Texts
+from otel_tracepoints.schema.kinds import Choice, Flag, Integer, Kind, Number, Path, Text
 
 #: Ids that would be other paths of the API.
 RESERVED_IDS = ("validate", ".", "..")
@@ -66,7 +55,7 @@ class Field(NamedTuple):
     only: Optional[ProbeType] = None
     required: bool = False
     immutable: bool = False
-    agent_schema: Dict[str, Any] = {}
+    agent_schema: Mapping[str, Any] = {}
 
     @property
     def attribute(self) -> str:

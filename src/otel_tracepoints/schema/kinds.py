@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 from otel_tracepoints.errors import InvalidField, UnknownField
 
@@ -50,7 +50,7 @@ class Kind:
         """The same for a value in a query string."""
         return self.read(text, path)
 
-    def render(self, value: Any, redact: Callable[[str], str]) -> Any:
+    def render(self, value: Any, redact: Callable[[str], str]) -> Any:  # noqa: ARG002 - for others
         """The JSON form of a checked value."""
         return value
 
@@ -81,6 +81,7 @@ class Text(Kind):
         self._reserved = reserved
 
     def read(self, value: Any, path: str) -> str:
+        """See `Kind`."""
         if type(value) is not str or len(value) < self._low or value in self._reserved:
             raise invalid(path, self.expected)
         if self._high is not None and len(value) > self._high:
@@ -92,9 +93,11 @@ class Text(Kind):
         return value
 
     def render(self, value: Any, redact: Callable[[str], str]) -> Any:
+        """See `Kind`."""
         return redact(value) if self.redacted and value is not None else value
 
     def schema(self) -> Dict[str, Any]:
+        """See `Kind`."""
         schema: Dict[str, Any] = {"type": "string"}
         if self._low:
             schema["minLength"] = self._low
@@ -111,6 +114,7 @@ class Path(Text):
     """A file's path: never blank; a NUL is what no file system takes."""
 
     def read(self, value: Any, path: str) -> str:
+        """See `Kind`."""
         text = super().read(value, path)
         if not text.strip() or "\0" in text:
             raise invalid(path, self.expected)
@@ -125,11 +129,13 @@ class Choice(Kind):
         self.expected = "one of " + ", ".join(values)
 
     def read(self, value: Any, path: str) -> str:
+        """See `Kind`."""
         if type(value) is not str or value not in self.values:
             raise invalid(path, self.expected)
         return value
 
     def schema(self) -> Dict[str, Any]:
+        """See `Kind`."""
         return {"type": "string", "enum": list(self.values)}
 
 
@@ -139,16 +145,19 @@ class Flag(Kind):
     expected = "true or false"
 
     def read(self, value: Any, path: str) -> bool:
+        """See `Kind`."""
         if type(value) is not bool:
             raise invalid(path, self.expected)
         return value
 
     def read_text(self, text: str, path: str) -> bool:
+        """See `Kind`."""
         if text not in ("true", "false"):
             raise invalid(path, self.expected)
         return text == "true"
 
     def schema(self) -> Dict[str, Any]:
+        """See `Kind`."""
         return {"type": "boolean"}
 
 
@@ -158,11 +167,10 @@ class Integer(Kind):
     def __init__(self, low: int, high: Optional[int] = None) -> None:
         self.low = low
         self.high = high
-        self.expected = (
-            f"an integer from {low}" if high is None else f"an integer from {low} to {high}"
-        )
+        self.expected = f"an integer from {low}" if high is None else f"an integer from {low} to {high}"
 
     def read(self, value: Any, path: str) -> int:
+        """See `Kind`."""
         if type(value) is not int or value < self.low:
             raise invalid(path, self.expected)
         if self.high is not None and value > self.high:
@@ -170,11 +178,13 @@ class Integer(Kind):
         return value
 
     def read_text(self, text: str, path: str) -> int:
+        """See `Kind`."""
         if not _DIGITS.match(text):
             raise invalid(path, self.expected)
         return self.read(int(text), path)
 
     def schema(self) -> Dict[str, Any]:
+        """See `Kind`."""
         schema: Dict[str, Any] = {"type": "integer", "minimum": self.low}
         if self.high is not None:
             schema["maximum"] = self.high
@@ -198,6 +208,7 @@ class Number(Kind):
         self._high = high
 
     def read(self, value: Any, path: str) -> float:
+        """See `Kind`."""
         if type(value) is not int and type(value) is not float:
             raise invalid(path, self.expected)
         try:
@@ -215,17 +226,20 @@ class Number(Kind):
         return number
 
     def read_text(self, text: str, path: str) -> float:
+        """See `Kind`."""
         if not _DECIMAL.match(text):
             raise invalid(path, self.expected)
         return self.read(float(text), path)
 
-    def render(self, value: Any, redact: Callable[[str], str]) -> Any:
+    def render(self, value: Any, redact: Callable[[str], str]) -> Any:  # noqa: ARG002 - a number
+        """See `Kind`."""
         # 3600, not 3600.0: what was sent as an integer reads as one.
         if value is not None and value.is_integer() and abs(value) < 2**53:
             return int(value)
         return value
 
     def schema(self) -> Dict[str, Any]:
+        """See `Kind`."""
         schema: Dict[str, Any] = {"type": "number"}
         if self._above is not None:
             schema["exclusiveMinimum"] = self._above
@@ -234,130 +248,6 @@ class Number(Kind):
         if self._high is not None:
             schema["maximum"] = self._high
         return schema
-
-
-class Nullable(Kind):
-    """Another kind, or null; ``blank``: a blank string is null too."""
-
-    def __init__(self, kind: Kind, *, blank: bool = False) -> None:
-        self.kind = kind
-        self.expected = f"{kind.expected}, or null"
-        self._blank = blank
-
-    def read(self, value: Any, path: str) -> Any:
-        if value is None or (self._blank and type(value) is str and not value.strip()):
-            return None
-        try:
-            return self.kind.read(value, path)
-        except InvalidField as error:
-            if error.details.get("expected") == self.kind.expected:
-                raise invalid(path, self.expected) from None
-            raise
-
-    def render(self, value: Any, redact: Callable[[str], str]) -> Any:
-        return None if value is None else self.kind.render(value, redact)
-
-    def schema(self) -> Dict[str, Any]:
-        schema = self.kind.schema()
-        return {**schema, "type": [schema["type"], "null"]}
-
-
-class Texts(Kind):
-    """A list of strings, kept as a tuple; ``distinct``: repeated ones count once."""
-
-    def __init__(self, item: Text, *, high: int, distinct: bool = False) -> None:
-        self.item = item
-        self.expected = f"a list of at most {high} strings"
-        self._high = high
-        self._distinct = distinct
-
-    def read(self, value: Any, path: str) -> Tuple[str, ...]:
-        if type(value) is not list:
-            raise invalid(path, self.expected)
-        texts: List[str] = [
-            self.item.read(text, f"{path}[{index}]") for index, text in enumerate(value)
-        ]
-        if self._distinct:
-            texts = list(dict.fromkeys(texts))
-        if len(texts) > self._high:
-            raise invalid(path, self.expected)
-        return tuple(texts)
-
-    def render(self, value: Any, redact: Callable[[str], str]) -> List[str]:
-        return [self.item.render(text, redact) for text in value]
-
-    def schema(self) -> Dict[str, Any]:
-        schema: Dict[str, Any] = {"type": "array", "items": self.item.schema()}
-        if not self._distinct:
-            schema["maxItems"] = self._high
-        return schema
-
-
-class Member(NamedTuple):
-    """A member of a `Group`.
-
-    Attributes:
-        alone: At creation, its value where another member is given and it is not (None: the
-            default).
-    """
-
-    name: str
-    attribute: str
-    kind: Kind
-    alone: Optional[int] = None
-
-
-class Group(Kind):
-    """An object of a few members, kept as a named tuple; each member may be left out."""
-
-    def __init__(self, factory: Callable[..., Any], *members: Member) -> None:
-        self.members = members
-        self.expected = "an object of " + ", ".join(member.name for member in members)
-        self._factory = factory
-
-    def read(self, value: Any, path: str) -> Any:
-        given = self._given(value, path)
-        for member in self.members:
-            if given and member.attribute not in given and member.alone is not None:
-                given[member.attribute] = member.alone
-        return self._factory(**given)
-
-    def update(self, present: Any, value: Any, path: str) -> Any:
-        """``present`` with the members that are given."""
-        return present._replace(**self._given(value, path))
-
-    def _given(self, value: Any, path: str) -> Dict[str, Any]:
-        if type(value) is not dict:
-            raise invalid(path, self.expected)
-        names = [member.name for member in self.members]
-        for name in value:
-            if name not in names:
-                raise unknown(member_path(path, name), names)
-        return {
-            member.attribute: member.kind.read(value[member.name], f"{path}.{member.name}")
-            for member in self.members
-            if member.name in value
-        }
-
-    def render(self, value: Any, redact: Callable[[str], str]) -> Dict[str, Any]:
-        return {
-            member.name: member.kind.render(getattr(value, member.attribute), redact)
-            for member in self.members
-        }
-
-    def schema(self) -> Dict[str, Any]:
-        default = self._factory()
-        return {
-            "type": "object",
-            "properties": {
-                member.name: {
-                    **member.kind.schema(),
-                    "default": member.kind.render(getattr(default, member.attribute), str),
-                }
-                for member in self.members
-            },
-            "additionalProperties": False,
-        }
 
 
 def _encodes(text: str) -> bool:

@@ -12,12 +12,8 @@ def point_schemas() -> Dict[str, Dict[str, Any]]:
     """Components: what is sent and what is answered, by name."""
     schemas: Dict[str, Dict[str, Any]] = {
         "Point": {"oneOf": [_reference("Tracepoint"), _reference("Logpoint")]},
-        "ProbeDefinition": {
-            "anyOf": [_reference("TracepointDefinition"), _reference("LogpointDefinition")]
-        },
-        "PointUpdate": {
-            "anyOf": [_reference("TracepointUpdate"), _reference("LogpointUpdate")]
-        },
+        "ProbeDefinition": {"anyOf": [_reference("TracepointDefinition"), _reference("LogpointDefinition")]},
+        "PointUpdate": {"anyOf": [_reference("TracepointUpdate"), _reference("LogpointUpdate")]},
         "Tags": {
             "type": "object",
             "properties": {"tags": TAGS.schema()},
@@ -75,9 +71,9 @@ def _described(field: Field, type_: ProbeType, with_default: bool) -> Dict[str, 
         schema = {"type": "string", "const": type_.value}
     schema["description"] = field.about
     default = field.default()
-    if with_default and field.kind is not None and not field.required and field.kind is not TYPE:
-        if field.name != "id":
-            schema["default"] = field.kind.render(default, str)
+    generated = field.required or field.name in ("id", "type")
+    if with_default and field.kind is not None and not generated:
+        schema["default"] = field.kind.render(default, str)
     return schema
 
 

@@ -20,8 +20,9 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from otel_tracepoints.errors import ImmutableField, InvalidField, InvalidLine
 from otel_tracepoints.expression import parse_condition, parse_template, parse_watch
 from otel_tracepoints.model import Probe, ProbeType
+from otel_tracepoints.schema.compound import Group
 from otel_tracepoints.schema.fields import FIELDS, LINE, TAGS, TYPE, Field, settable
-from otel_tracepoints.schema.kinds import Group, invalid, member_path, unknown
+from otel_tracepoints.schema.kinds import invalid, member_path, unknown
 
 
 def parse_create(payload: Any, type: Optional[ProbeType]) -> Probe:
@@ -48,9 +49,7 @@ def parse_create(payload: Any, type: Optional[ProbeType]) -> Probe:
             values[field.attribute] = _read(field, members[field.name], path)
         elif field.required:
             expected = field.kind.expected if field.kind else ""
-            raise InvalidField(
-                f"{path} is required: {expected}.", {"field": path, "expected": expected}
-            )
+            raise InvalidField(f"{path} is required: {expected}.", {"field": path, "expected": expected})
     probe = Probe(**values)
     _check_expressions(probe)
     return probe
@@ -68,9 +67,11 @@ def parse_update(probe: Probe, payload: Any, redact: Callable[[str], str]) -> Pr
     members = _members(payload)
     fields = settable(probe.type)
     agent = [field.name for field in FIELDS if field.kind is None]
-    _refuse_unknown(members, [field.name for field in fields if not field.immutable], agent + [
-        field.name for field in fields if field.immutable
-    ])
+    _refuse_unknown(
+        members,
+        [field.name for field in fields if not field.immutable],
+        agent + [field.name for field in fields if field.immutable],
+    )
     for field in fields:
         if field.immutable and field.name in members:
             _refuse_change(probe, field, members[field.name], redact)
@@ -118,9 +119,7 @@ def _type(members: Mapping[str, Any], type_: Optional[ProbeType]) -> ProbeType:
     return ProbeType.LOGPOINT if "message" in members else ProbeType.TRACEPOINT
 
 
-def _refuse_unknown(
-    members: Mapping[str, Any], allowed: Sequence[str], tolerated: Sequence[str]
-) -> None:
+def _refuse_unknown(members: Mapping[str, Any], allowed: Sequence[str], tolerated: Sequence[str]) -> None:
     for name in members:
         if name not in allowed and name not in tolerated:
             raise unknown(member_path("$", str(name)), allowed)
@@ -141,9 +140,7 @@ def _read(field: Field, value: Any, path: str) -> Any:
     kind = field.kind
     assert kind is not None
     if kind is LINE and type(value) is int and value < 1:
-        raise InvalidLine(
-            f"{path} must be {LINE.expected}.", {"field": path, "expected": LINE.expected}
-        )
+        raise InvalidLine(f"{path} must be {LINE.expected}.", {"field": path, "expected": LINE.expected})
     return kind.read(value, path)
 
 
@@ -173,6 +170,3 @@ def _check_expressions(probe: Probe) -> None:
         parse_template(probe.message)
     for watch in probe.watch:
         parse_watch(watch)
-
-
-

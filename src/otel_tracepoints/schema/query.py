@@ -61,9 +61,7 @@ class HitQuery(NamedTuple):
     point: Optional[str]
 
 
-def parse_query(
-    pairs: Sequence[Tuple[str, str]], parameters: Sequence[Parameter]
-) -> Dict[str, Any]:
+def parse_query(pairs: Sequence[Tuple[str, str]], parameters: Sequence[Parameter]) -> Dict[str, Any]:
     """The checked values of a query string; repeatable ones as tuples.
 
     Raises:
@@ -81,7 +79,7 @@ def parse_query(
             )
         value = parameter.kind.read_text(text, name)
         if parameter.repeatable:
-            values[name] = values.get(name, ()) + (value,)
+            values[name] = (*values.get(name, ()), value)
         elif name in values:
             raise invalid(name, "given once")
         else:

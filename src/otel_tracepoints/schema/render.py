@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 from otel_tracepoints.model import Location, Outcome, Probe, ProbeState, ProbeType
@@ -27,13 +27,10 @@ class PointRuntime(NamedTuple):
     counts: Mapping[str, int]
 
 
-def render_point(
-    probe: Probe, runtime: PointRuntime, redact: Callable[[str], str]
-) -> Dict[str, Any]:
+def render_point(probe: Probe, runtime: PointRuntime, redact: Callable[[str], str]) -> Dict[str, Any]:
     """All fields that a probe of this type has, in the documented order.
 
-    Args:
-        redact: Applied to condition, message, watches and tags.
+    ``redact`` is applied to condition, message, watches and tags.
     """
     agent = _agent_fields(runtime)
     point: Dict[str, Any] = {}
@@ -62,7 +59,7 @@ def definition(probe: Probe) -> Dict[str, Any]:
 def timestamp(timestamp_ns: int) -> str:
     """A time as RFC 3339 in UTC with milliseconds: ``2026-11-20T10:00:00.000Z``."""
     seconds, rest = divmod(timestamp_ns, 1_000_000_000)
-    moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds)
+    moment = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc) + dt.timedelta(seconds=seconds)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
 
 
