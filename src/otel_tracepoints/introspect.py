@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import builtins
 import collections
-import datetime
+import datetime  # noqa: ICN001 - named in full, like its types in the answers
 import decimal
 import enum
 import fractions
@@ -37,7 +37,7 @@ namespace: Callable[[type], Mapping[str, Any]] = type.__dict__["__dict__"].__get
 _module: Callable[[type], Any] = type.__dict__["__module__"].__get__
 _qualname: Callable[[type], Any] = type.__dict__["__qualname__"].__get__
 
-_TupleGetter: type = type(collections.namedtuple("_Sample", "field").__dict__["field"])
+_TupleGetter: type = type(collections.namedtuple("_Sample", "field").__dict__["field"])  # noqa: PYI024 - for the C type of its fields
 _tuple_field: Callable[[Any, Any, type], Any] = _TupleGetter.__dict__["__get__"]
 _PurePath: type = pathlib.PurePath
 
@@ -78,7 +78,7 @@ def mro(cls: type) -> Tuple[type, ...]:
 
 def is_subtype(cls: type, base: type) -> bool:
     """True when ``base`` is in the real MRO of ``cls``; no ``__subclasscheck__``, no ``==``."""
-    for each in _mro(cls):
+    for each in _mro(cls):  # noqa: SIM110 - a generator costs three times as much
         if each is base:
             return True
     return False
@@ -244,5 +244,6 @@ def _absent(cls: type, name: str) -> EvaluationError:
 
 def _unsafe(cls: type, name: str) -> EvaluationError:
     return EvaluationError(
-        "UNSAFE_ATTRIBUTE", f"'{name}' of '{type_name(cls)}' would have to be computed by the application's code"
+        "UNSAFE_ATTRIBUTE",
+        f"'{name}' of '{type_name(cls)}' would have to be computed by the application's code",
     )

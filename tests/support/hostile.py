@@ -93,8 +93,23 @@ HostileException = hostile_class("HostileException", Exception)
 HiddenDict = hostile_class("HiddenDict", __dict__=property(trap("HiddenDict", "__dict__")))
 
 # Only now: creating the classes above may use these hooks.
-for _hook in ("__instancecheck__", "__subclasscheck__", "__eq__", "__ne__", "__hash__", "__call__", "__getattribute__",
-              "__getattr__", "__repr__", "__str__", "__bool__", "__len__", "__iter__", "__dir__", "__contains__"):
+for _hook in (
+    "__instancecheck__",
+    "__subclasscheck__",
+    "__eq__",
+    "__ne__",
+    "__hash__",
+    "__call__",
+    "__getattribute__",
+    "__getattr__",
+    "__repr__",
+    "__str__",
+    "__bool__",
+    "__len__",
+    "__iter__",
+    "__dir__",
+    "__contains__",
+):
     type.__setattr__(HostileMeta, _hook, trap("HostileMeta", _hook))
 
 

@@ -7,7 +7,6 @@ import types
 from typing import Any
 
 import pytest
-
 from tests.support.captures import value_of
 
 
@@ -86,6 +85,7 @@ class TestPandas:
         assert shown["__repr__"].startswith("<DataFrame shape=(3, 2) dtypes=")
         assert "int64" in shown["__repr__"]
         assert "float64" in shown["__repr__"]
+        assert shown["columns"] == ["a", "b"]
         assert sorted(shown["__tpd_items__"]) == [1, 1.5, 2, 2.5, 3, 3.5]
 
     def test_series(self) -> None:

@@ -8,11 +8,11 @@ import types
 from typing import Any, Dict, List
 
 import pytest
+from tests.support.captures import POLICY, Clock, collector, new_snapshot, variables_of
 
 from otel_tracepoints.expression import parse_watch
 from otel_tracepoints.model import CaptureLimits, Snapshot
 from otel_tracepoints.semconv import REDACTED
-from tests.support.captures import POLICY, Clock, collector, new_snapshot, variables_of
 
 UNBOUND = {"__tpd_unbound__": True}
 
@@ -270,7 +270,18 @@ class TestCallback:
         assert self.run(lambda value: "***" if value == "bob" else value)["name"] == "***"
 
     @pytest.mark.parametrize(
-        "answer", [object(), {1: 2}, float("nan"), "\udc80", 1 << 300, "x" * 300_000, {1, 2}, [object()], [[[1]] * 99_999]]
+        "answer",
+        [
+            object(),
+            {1: 2},
+            float("nan"),
+            "\udc80",
+            1 << 300,
+            "x" * 300_000,
+            {1, 2},
+            [object()],
+            [[[1]] * 99_999],
+        ],
     )
     def test_what_cannot_be_shown(self, answer: Any) -> None:
         """What is no plain JSON, or too much of it, redacts the value."""

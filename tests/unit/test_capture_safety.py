@@ -17,10 +17,10 @@ from typing import Any, Callable, List
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from otel_tracepoints.model import CaptureLimits
 from tests.support import hostile
 from tests.support.captures import Clock, collector, value_of, variables_of
+
+from otel_tracepoints.model import CaptureLimits
 
 
 def hostile_values() -> List[Any]:
@@ -138,7 +138,11 @@ def test_one_bad_value_costs_that_value_only(monkeypatch: pytest.MonkeyPatch) ->
         raise RuntimeError
 
     monkeypatch.setitem(scalars.TEXTS, id(decimal.Decimal), fail)
-    assert value_of([1, decimal.Decimal(1), 2]) == [1, {"__tpd_type__": "decimal.Decimal", "__repr__": "<unreadable>"}, 2]
+    assert value_of([1, decimal.Decimal(1), 2]) == [
+        1,
+        {"__tpd_type__": "decimal.Decimal", "__repr__": "<unreadable>"},
+        2,
+    ]
 
 
 def deep_list(levels: int) -> Any:
@@ -261,7 +265,6 @@ class TestMutation:
 
     def test_marked(self) -> None:
         """What was lost to a change of size is marked as cut."""
-
         from otel_tracepoints.capture import containers
 
         def failing() -> Any:
@@ -336,11 +339,16 @@ GRAPHS = st.recursive(
     max_leaves=30,
 )
 LIMITS = st.builds(
-    CaptureLimits, max_depth=st.integers(1, 6), max_properties=st.integers(1, 20), max_string_length=st.integers(1, 50)
+    CaptureLimits,
+    max_depth=st.integers(1, 6),
+    max_properties=st.integers(1, 20),
+    max_string_length=st.integers(1, 50),
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(GRAPHS, LIMITS, st.booleans())
 def test_any_graph_becomes_finite_json(recipe: Any, limits: CaptureLimits, cyclic: bool) -> None:
     """Whatever the objects, the result is finite, acyclic JSON that can be encoded; no trap goes off."""

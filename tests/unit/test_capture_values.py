@@ -6,7 +6,7 @@ import array
 import asyncio
 import collections
 import dataclasses
-import datetime
+import datetime  # noqa: ICN001 - named in full, like its types in the answers
 import decimal
 import enum
 import fractions
@@ -21,7 +21,6 @@ import weakref
 from typing import Any, Dict, List, NamedTuple
 
 import pytest
-
 from tests.support.captures import value_of
 
 
@@ -62,7 +61,7 @@ class Slotted:
         self.left = 1
 
 
-class Text(str):
+class Text(str):  # noqa: SLOT000 - has a dict on purpose
     pass
 
 
@@ -195,7 +194,10 @@ def test_one_liners_of_the_system() -> None:
 
 def test_combined_flags() -> None:
     """A combination of flags, which has no name of its own everywhere, reads as something."""
-    assert value_of(Permission.READ | Permission.WRITE)["__repr__"] in ("Permission.READ|WRITE", "Permission(3)")
+    assert value_of(Permission.READ | Permission.WRITE)["__repr__"] in (
+        "Permission.READ|WRITE",
+        "Permission(3)",
+    )
 
 
 def test_exceptions_with_a_cyclic_cause() -> None:

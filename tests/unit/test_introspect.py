@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-import datetime
+import datetime  # noqa: ICN001 - named in full, like its types in the answers
 import enum
 import fractions
 import json
@@ -15,10 +15,10 @@ import unittest.mock
 from typing import Any, Tuple
 
 import pytest
+from tests.support import hostile
 
 from otel_tracepoints import introspect
 from otel_tracepoints.errors import EvaluationError
-from tests.support import hostile
 
 
 class Colour(enum.Enum):
@@ -29,7 +29,7 @@ class Level(enum.IntEnum):
     LOW = 1
 
 
-class Point(collections.namedtuple("Point", "x y")):
+class Point(collections.namedtuple("Point", "x y")):  # noqa: SLOT002 - has a dict on purpose
     """A namedtuple with a class of its own."""
 
 
@@ -100,7 +100,9 @@ class TestReadAttribute:
         """What would have to be computed or bound is refused."""
         assert outcome(Child(), name)[0] == "UNSAFE_ATTRIBUTE"
 
-    @pytest.mark.parametrize("obj", [5, "x", {}, ValueError(), datetime.date.today(), Slotted(), Point(1, 2), json, Slotted])
+    @pytest.mark.parametrize(
+        "obj", [5, "x", {}, ValueError(), datetime.date.today(), Slotted(), Point(1, 2), json, Slotted]
+    )
     def test_absent(self, obj: Any) -> None:
         """Where the application's own lookup would fail too, the attribute is unknown."""
         code, message = outcome(obj, "nothing_here")

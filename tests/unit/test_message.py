@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime  # noqa: ICN001 - named in full, like its types in the answers
 import decimal
 import enum
 import fractions
@@ -13,6 +13,8 @@ import uuid
 from typing import Any, List
 
 import pytest
+from tests.support import hostile
+from tests.support.captures import POLICY, Clock
 
 from otel_tracepoints.capture.fields import print_field
 from otel_tracepoints.capture.message import MESSAGE_LIMIT, MessageRenderer
@@ -21,8 +23,6 @@ from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression import parse_template
 from otel_tracepoints.model import ProbeType, Snapshot
 from otel_tracepoints.semconv import REDACTED
-from tests.support import hostile
-from tests.support.captures import POLICY, Clock
 
 CARD = "4111 1111 1111 1111"
 
@@ -41,13 +41,17 @@ class Order:
     __str__ = __repr__ = __format__  # type: ignore[assignment]
 
 
-def render(template: str, value: Any = None, policy: RedactionPolicy = POLICY, callback: Any = None, **more: Any) -> Snapshot:
+def render(
+    template: str, value: Any = None, policy: RedactionPolicy = POLICY, callback: Any = None, **more: Any
+) -> Snapshot:
     """The snapshot of a logpoint whose frame has ``value`` and, under their names, some others."""
     password = "hunter2"
     frame = sys._getframe()
     parsed = parse_template(template, policy.is_sensitive)
     snapshot = Snapshot("probe-1", ProbeType.LOGPOINT, "/srv/app/here.py", 42, "here.f")
-    MessageRenderer(policy, None, callback, "probe-1").render(frame, parsed, snapshot, more.get("clock") or Clock())
+    MessageRenderer(policy, None, callback, "probe-1").render(
+        frame, parsed, snapshot, more.get("clock") or Clock()
+    )
     assert password
     return snapshot
 
@@ -99,7 +103,13 @@ def test_printing(template: str, value: Any, text: str, field: Any) -> None:
 
 @pytest.mark.parametrize(
     ("template", "value"),
-    [("{value:d}", "text"), ("{value:>5}", [1]), ("{value:>5}", None), ("{value:.2f}", Order()), ("{value:q}", 5)],
+    [
+        ("{value:d}", "text"),
+        ("{value:>5}", [1]),
+        ("{value:>5}", None),
+        ("{value:.2f}", Order()),
+        ("{value:q}", 5),
+    ],
 )
 def test_spec_that_does_not_fit(template: str, value: Any) -> None:
     """A format spec that does not fit is TYPE_MISMATCH, in the message and in the field."""
@@ -128,7 +138,9 @@ def test_failed_field() -> None:
     assert snapshot.fields[1] == 5
 
 
-@pytest.mark.parametrize("template", ["{password}", "{password:>50}", "{password!r}", "{password[0:3]}", "{password.upper()}"])
+@pytest.mark.parametrize(
+    "template", ["{password}", "{password:>50}", "{password!r}", "{password[0:3]}", "{password.upper()}"]
+)
 def test_sensitive_field(template: str) -> None:
     """A sensitive name, or what is derived from it, is redacted whatever the spec."""
     snapshot = render(template)
@@ -209,7 +221,9 @@ class TestCallback:
         assert snapshot.fields == ["***", 2]
         assert sorted(calls) == [("2", "probe-1"), ("bob", "probe-1"), ("bob is 2", "probe-1")]
 
-    @pytest.mark.parametrize("callback", [lambda message: None, lambda message: 1 / 0, lambda: "x", lambda message: "\udc80"])
+    @pytest.mark.parametrize(
+        "callback", [lambda message: None, lambda message: 1 / 0, lambda: "x", lambda message: "\udc80"]
+    )
     def test_useless(self, callback: Any) -> None:
         """One that raises, or hands back no text, redacts the message."""
         snapshot = render("{value}", "bob", callback=callback)

@@ -8,13 +8,13 @@ from typing import List
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.captures import POLICY
 
 from otel_tracepoints.capture.names import PHRASES, WHOLE, WORDS
 from otel_tracepoints.capture.patterns import is_card_number
 from otel_tracepoints.capture.redaction import LOOK_BEYOND, RedactionPolicy
 from otel_tracepoints.errors import InvalidRedaction
 from otel_tracepoints.semconv import REDACTED
-from tests.support.captures import POLICY
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIBOgIBAAJBAKj34Gkx\n-----END RSA PRIVATE KEY-----"
@@ -211,7 +211,14 @@ class TestCut:
 
 def test_common_text_is_cheap() -> None:
     """A short string without anything suspicious costs less than a microsecond (2.5 here: the machine is shared)."""
-    texts = ["alice", "shipped", "2026-11-20", "Some ordinary sentence of words", "/srv/app/shop/cart.py", "order_id"]
+    texts = [
+        "alice",
+        "shipped",
+        "2026-11-20",
+        "Some ordinary sentence of words",
+        "/srv/app/shop/cart.py",
+        "order_id",
+    ]
 
     def once() -> float:
         begun = time.perf_counter()

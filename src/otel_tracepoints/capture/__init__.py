@@ -1,0 +1,1 @@
+"""Frame → values, within limits, redacted."""

@@ -43,7 +43,9 @@ def look(value: object, width: int) -> Optional[Look]:
         if name == "numpy.generic" and cls is _of_module("numpy", "generic"):
             item = introspect.namespace(cls)["item"](value)
             return Look(_scalar_text(item)) if id(type(item)) in _PLAIN_TYPES else None
-        if name in ("pandas.core.frame.DataFrame", "pandas.DataFrame") and cls is _of_module("pandas", "DataFrame"):
+        if name in ("pandas.core.frame.DataFrame", "pandas.DataFrame") and cls is _of_module(
+            "pandas", "DataFrame"
+        ):
             return _frame(value, width)
         if name in ("pandas.core.series.Series", "pandas.Series") and cls is _of_module("pandas", "Series"):
             return _frame(value, width)
@@ -94,10 +96,10 @@ def _frame(value: object, width: int) -> Optional[Look]:
     """Shape, and where the columns lie in plain arrays, their names and first values."""
     manager = _raw(value, "_mgr") or _raw(value, "_data")
     axes, blocks = _raw(manager, "axes"), _raw(manager, "blocks")
-    if type(axes) is not list or not all(_length(axis) is not None for axis in axes):
-        return None
     # A frame's manager has the columns first; a frame's shape has the rows first.
-    lengths = tuple(_length(axis) or 0 for axis in reversed(axes))
+    lengths = tuple(map(_length, reversed(axes))) if type(axes) is list else ()
+    if not lengths or lengths[0] is None:
+        return None
     name = introspect.type_name(type(value)).rsplit(".", 1)[-1]
     ndarray = _of_module("numpy", "ndarray")
     dtypes: List[str] = []
@@ -110,10 +112,12 @@ def _frame(value: object, width: int) -> Optional[Look]:
         found = _ndarray(values, ndarray, max(0, width - len(items)))
         dtypes.append(_dtype_text(introspect.namespace(ndarray)["dtype"].__get__(values)))
         items += found.items
-    size = 1
-    for length in lengths:
-        size *= length
-    text = f"<{name} shape={lengths!r} dtypes={', '.join(dict.fromkeys(dtypes))}>"
+    size = lengths[0]
+    for length in lengths[1:]:
+        size *= length or 0
+    shape = ", ".join("?" if length is None else str(length) for length in lengths)
+    comma = "," if len(lengths) == 1 else ""
+    text = f"<{name} shape=({shape}{comma}) dtypes={', '.join(dict.fromkeys(dtypes))}>"
     return Look(text, items, size, _labels(axes[0], width) if len(axes) == 2 else ())
 
 
@@ -127,7 +131,7 @@ def _raw(value: object, name: str) -> Any:
         pass
     for cls in introspect.mro(type(value)):
         found: Any = introspect.namespace(cls).get(name)
-        if found is not None and introspect.type_name(cls).startswith("pandas._libs.internals."):
+        if found is not None and introspect.type_name(cls).startswith("pandas._libs."):
             getter = introspect.class_attribute(type(found), "__get__")
             is_c = introspect.type_name(type(found)) == "getset_descriptor"
             return getter(found, value) if is_c else None
@@ -135,20 +139,31 @@ def _raw(value: object, name: str) -> Any:
 
 
 def _length(axis: object) -> Optional[int]:
-    data = _raw(axis, "_data")
-    ndarray = _of_module("numpy", "ndarray")
-    if ndarray is not None and type(data) is ndarray:
-        size = introspect.namespace(ndarray)["size"].__get__(data)
-        return size if type(size) is int else None
     span = _raw(axis, "_range")
-    return len(span) if type(span) is range else None
+    if type(span) is range:
+        return len(span)
+    labels = _label_array(axis)
+    return None if labels is None else _size(labels)
+
+
+def _label_array(axis: object) -> Any:
+    """The plain array behind an index: its data, or what an array of strings keeps its own in."""
+    ndarray = _of_module("numpy", "ndarray")
+    data = _raw(axis, "_data")
+    for candidate in (data, _raw(data, "_ndarray")):
+        if ndarray is not None and type(candidate) is ndarray:
+            return candidate
+    return None
+
+
+def _size(array_: Any) -> int:
+    size: Any = introspect.namespace(type(array_))["size"].__get__(array_)
+    return int(size) if type(size) is int else 0
 
 
 def _labels(axis: object, width: int) -> Sequence[Any]:
-    data = _raw(axis, "_data")
-    ndarray = _of_module("numpy", "ndarray")
-    if ndarray is None or type(data) is not ndarray:
+    labels = _label_array(axis)
+    if labels is None:
         return ()
-    item = introspect.namespace(ndarray)["item"]
-    size = introspect.namespace(ndarray)["size"].__get__(data)
-    return [item(data, index) for index in range(min(size, width))]
+    item = introspect.namespace(type(labels))["item"]
+    return [item(labels, index) for index in range(min(_size(labels), width))]

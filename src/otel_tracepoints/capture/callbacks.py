@@ -48,7 +48,9 @@ def _takes_two(callback: Callback) -> bool:
         return False
     if any(each.kind is each.VAR_POSITIONAL for each in parameters):
         return True
-    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    positional = [
+        each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    ]
     required = [each for each in positional if each.default is each.empty]
     return len(required) >= 2 or (len(positional) >= 2 and positional[1].name in ("name", "probe_id"))
 

@@ -93,7 +93,9 @@ class Collector:
                 if type(shown) is not dict or JSON_UNBOUND not in shown:
                     variables[label] = callback(shown, label)
 
-    def watches(self, frame: FrameType, expressions: Sequence[Expression], snapshot: Snapshot, clock: Clock) -> None:
+    def watches(
+        self, frame: FrameType, expressions: Sequence[Expression], snapshot: Snapshot, clock: Clock
+    ) -> None:
         """Fills ``watches``, with doubled limits: the user asked for these by name."""
         reader = Reader(self._policy, self._limits.doubled(), clock, WATCHES_ROOM)
         found: List[WatchValue] = []
@@ -101,10 +103,16 @@ class Collector:
         for number, expression in enumerate(expressions):
             share = max(_LEAST_ROOM, room // (len(expressions) - number))
             reader.allot(share)
-            found.append(WatchValue(self._policy.label(expression.source), self._watch(frame, expression, reader, clock)))
+            found.append(
+                WatchValue(
+                    self._policy.label(expression.source), self._watch(frame, expression, reader, clock)
+                )
+            )
             room -= min(share, share - reader.room)
         if self._callback is not None:
-            found = [WatchValue(each.expression, self._callback(each.value, each.expression)) for each in found]
+            found = [
+                WatchValue(each.expression, self._callback(each.value, each.expression)) for each in found
+            ]
         snapshot.watches.extend(found)
         snapshot.truncated = snapshot.truncated or reader.truncated
 
@@ -192,7 +200,9 @@ def _namespace_locals(frame: FrameType) -> Tuple[List[Tuple[str, Any]], int]:
     except RuntimeError:  # another thread changed it: a copy is made in one step
         items = list(dict.copy(found).items())
     named: List[Tuple[str, Any]] = [
-        (name, value) for name, value in items if type(name) is str and not (name.startswith("__") and name.endswith("__"))
+        (name, value)
+        for name, value in items
+        if type(name) is str and not (name.startswith("__") and name.endswith("__"))
     ]
     named.sort(key=lambda pair: _is_definition(pair[1]))
     return named[:MAX_VARIABLES], max(0, len(named) - MAX_VARIABLES)

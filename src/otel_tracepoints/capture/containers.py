@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Tuple
@@ -20,7 +21,7 @@ _LONGEST_NAME = 64
 
 
 def read_sequence(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:
-    """list and tuple, through their own slots."""
+    """Lists and tuples, through their own slots."""
     base: Any = shape.base
     size = base.__len__(value)
     if size == 0:
@@ -54,7 +55,7 @@ def read_record(reader: Reader, value: Any, shape: Shape, level: int) -> JsonVal
 
 
 def read_dict(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:
-    """dict and its subclasses, in the order of dict."""
+    """Dicts and their subclasses, in the order of dict."""
     size = dict.__len__(value)
     if size == 0:
         return {}
@@ -177,17 +178,15 @@ def _read_fields(
 
 
 def _take(iterate: Callable[[], Iterable[Any]], count: int) -> List[Any]:
-    """At most ``count`` items; only those before the change, when another thread changes the size meanwhile."""
+    """At most ``count`` items; those before the change, when another thread changes the size meanwhile."""
     if count <= 0:
         return []
     try:
         return list(itertools.islice(iterate(), count))
     except RuntimeError:
         taken: List[Any] = []
-        try:
+        with contextlib.suppress(RuntimeError):
             taken.extend(itertools.islice(iterate(), count))
-        except RuntimeError:
-            pass
         return taken
 
 

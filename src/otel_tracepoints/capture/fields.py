@@ -6,7 +6,7 @@ Formatting is for values of builtin types, as f-strings do it; ``__format__``, `
 
 from __future__ import annotations
 
-import datetime
+import datetime  # noqa: ICN001 - named in full, like its types in the answers
 import decimal
 import pathlib
 import re
@@ -64,7 +64,9 @@ def print_field(
     """
     kind = type(value)
     if value is None:
-        return _formatted(Field("None", "null"), "None" if conversion else None, conversion, spec, kind, policy)
+        return _formatted(
+            Field("None", "null"), "None" if conversion else None, conversion, spec, kind, policy
+        )
     if kind is bool:
         return _formatted(Field(repr(value), value), value, conversion, spec, kind, policy)
     base = _number_or_text(kind)
@@ -84,7 +86,14 @@ def print_field(
         return shown
     if conversion:
         quoted = _repr(value, kind) if conversion != "s" else None
-        return _formatted(shown, shown.text if quoted is None else quoted, "s" if conversion != "a" else "a", spec, kind, policy)
+        return _formatted(
+            shown,
+            shown.text if quoted is None else quoted,
+            "s" if conversion != "a" else "a",
+            spec,
+            kind,
+            policy,
+        )
     return _formatted(shown, _formattable(value), None, spec, kind, policy)
 
 
@@ -138,13 +147,18 @@ def _formatted(
     if _TOO_WIDE.search(spec) is not None:
         raise EvaluationError("BUDGET", f"the width or precision of '{spec}' is too large")
     try:
-        if value is None:
-            raise ValueError
-        text = format(value, spec)
+        # Nothing formattable is told apart from what refuses the spec only here: both misfit.
+        text = format(_NOTHING if value is None else value, spec)
     except Exception:
         name = introspect.type_name(kind)
         raise EvaluationError("TYPE_MISMATCH", f"the format '{spec}' does not fit '{name}'") from None
-    return shown._replace(text=policy.cut(text, FIELD_LIMIT), truncated=shown.truncated or len(text) > FIELD_LIMIT)
+    return shown._replace(
+        text=policy.cut(text, FIELD_LIMIT), truncated=shown.truncated or len(text) > FIELD_LIMIT
+    )
+
+
+#: Refuses every spec, as None and containers do.
+_NOTHING = object()
 
 
 def _formattable(value: Any) -> Any:

@@ -32,7 +32,7 @@ class MessageRenderer:
     def __init__(
         self,
         policy: RedactionPolicy,
-        collector: Optional[Collector] = None,
+        collector: Optional[Collector] = None,  # noqa: ARG002 - a message has limits of its own
         callback: Optional[Callback] = None,
         probe_id: str = "",
     ) -> None:

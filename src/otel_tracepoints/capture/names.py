@@ -17,30 +17,29 @@ from typing import FrozenSet, Iterable
 
 #: Sensitive when one of the words of a name is this (a plural, or digits behind it, too).
 WORDS: FrozenSet[str] = frozenset(
-    (
-        "password passwd passwort passphrase passcode passkey pwd pswd psw secret token credential cred "
-        "authorization cookie jwt apikey cvv cvc cvn csc csrf xsrf otp totp ssn bearer dsn iban mfa"
-    ).split()
+    """
+    password passwd passwort passphrase passcode passkey pwd pswd psw secret token credential cred
+    authorization cookie jwt apikey cvv cvc cvn csc csrf xsrf otp totp ssn bearer dsn iban mfa
+    """.split()  # noqa: SIM905 - words read best as words
 )
 
 #: Sensitive only as the whole name: as parts they are too common (``pin_count``, ``auth_service``).
-WHOLE: FrozenSet[str] = frozenset(
-    "auth pass pin salt nonce signature jti oauth pw pem 2fa".split()
-)
+WHOLE: FrozenSet[str] = frozenset("auth pass pin salt nonce signature jti oauth pw pem 2fa".split())  # noqa: SIM905
 
 #: Sensitive wherever the letters of a name, run together, contain this.
 PHRASES: FrozenSet[str] = frozenset(
-    (
-        "password passwd passphrase passcode apikey apisecret apisignature appkey applicationkey accesskey "
-        "accesstoken authkey authtoken authheader refreshtoken sessiontoken usertoken bearertoken "
-        "secretkey clientsecret appsecret sharedsecret consumersecret secrettoken privatekey masterkey signingkey "
-        "signaturekey encryptionkey decryptionkey sshkey gpgkey pgpkey hmackey licensekey recaptchakey "
-        "accountkey storagekey sessionkey sessionid sessid connectsid usersession phpsession setcookie "
-        "connectionstring connstr databaseurl dburl dbpass userpass dbpw privkey pkcs8 pkcs12 twofactor mongouri redisurl creditcard cardnumber "
-        "cardno ccnumber ccnum securitycode securityanswer securityquestion routingnumber bankaccount "
-        "accountnumber socialsecurity pincode certificatepin pemfile passhash pwdhash mysqlpwd "
-        "serviceaccount credential voterid passportnumber driverslicense onetimecode"
-    ).split()
+    """
+    password passwd passphrase passcode apikey apisecret apisignature appkey applicationkey accesskey
+    accesstoken authkey authtoken authheader refreshtoken sessiontoken usertoken bearertoken
+    secretkey clientsecret appsecret sharedsecret consumersecret secrettoken privatekey privkey
+    masterkey signingkey signaturekey encryptionkey decryptionkey sshkey gpgkey pgpkey hmackey
+    licensekey recaptchakey accountkey storagekey sessionkey sessionid sessid connectsid usersession
+    phpsession setcookie connectionstring connstr databaseurl dburl dbpass dbpw userpass mongouri
+    redisurl creditcard cardnumber cardno ccnumber ccnum securitycode securityanswer securityquestion
+    routingnumber bankaccount accountnumber socialsecurity pincode certificatepin pemfile pkcs8 pkcs12
+    passhash pwdhash mysqlpwd serviceaccount credential twofactor onetimecode voterid passportnumber
+    driverslicense
+    """.split()  # noqa: SIM905 - words read best as words
 )
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+[a-z]*|[^\W_]+")

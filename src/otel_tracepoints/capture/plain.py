@@ -41,12 +41,12 @@ def string(reader: Reader, value: Any, name: str) -> JsonValue:
     return {**reader.typed(name), JSON_TRUNCATED: True, JSON_SIZE: size, JSON_REPR: clean}
 
 
-def read_str(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:
+def read_str(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:  # noqa: ARG001 - readers are alike
     """A str subclass reads as its text."""
     return string(reader, value, shape.name)
 
 
-def read_int(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:
+def read_int(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:  # noqa: ARG001 - readers are alike
     """An int, or its size in bits where it is larger than any id."""
     number = value if type(value) is int else scalars.exact_int(value)
     bits = number.bit_length()
@@ -55,7 +55,7 @@ def read_int(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:
     return REDACTED if reader.policy.hides_number(number) else number
 
 
-def read_float(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:
+def read_float(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:  # noqa: ARG001 - readers are alike
     """A float; nan and the infinities, which JSON does not have, as text."""
     number = value if type(value) is float else scalars.exact_float(value)
     if not scalars.is_finite(number):
@@ -63,8 +63,8 @@ def read_float(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValu
     return REDACTED if reader.policy.hides_number(number) else number
 
 
-def read_bytes(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:
-    """bytes and bytearray: their size and, as Python prints them, their beginning."""
+def read_bytes(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:  # noqa: ARG001 - readers are alike
+    """What bytes and bytearray hold: their size and, as Python prints them, their beginning."""
     base: Any = bytes if shape.base is bytes else bytearray
     size, limit = base.__len__(value), reader.longest
     window = repr(bytes(base.__getitem__(value, slice(0, limit + LOOK_BEYOND))))
@@ -86,12 +86,12 @@ def read_text(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue
     return read_opaque(reader, value, shape, level) if type(text) is not str else _shown(reader, shape, text)
 
 
-def read_enum(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:
+def read_enum(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:  # noqa: ARG001 - readers are alike
     """A member of an enum, by its name."""
     return _shown(reader, shape, scalars.enum_text(value))
 
 
-def read_opaque(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:
+def read_opaque(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:  # noqa: ARG001 - readers are alike
     """What is not taken apart, in the agent's own words."""
     return _shown(reader, shape, scalars.one_line(value, shape.name))
 
@@ -107,7 +107,7 @@ def _shown(reader: Reader, shape: Shape, text: str) -> JsonValue:
     return out
 
 
-def read_exception(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:
+def read_exception(reader: Reader, value: Any, shape: Shape, level: int) -> JsonValue:  # noqa: ARG001 - readers are alike
     """Its type, and its message made from ``args``: ``str()`` of it may be the application's code."""
     out = reader.typed(shape.name)
     if id(value) in reader.path:

@@ -37,7 +37,9 @@ class RedactionPolicy:
         self._labels: Dict[str, str] = {}
 
     @classmethod
-    def build(cls, names: Iterable[str] = (), exclude: Iterable[str] = (), patterns: Iterable[str] = ()) -> RedactionPolicy:
+    def build(
+        cls, names: Iterable[str] = (), exclude: Iterable[str] = (), patterns: Iterable[str] = ()
+    ) -> RedactionPolicy:
         """A policy of the built-in rules and these.
 
         Args:
@@ -59,7 +61,9 @@ class RedactionPolicy:
                     f"Redaction pattern {number} is not a regular expression: {error}", {"pattern": number}
                 ) from None
             if empty:
-                raise InvalidRedaction(f"Redaction pattern {number} matches the empty string", {"pattern": number})
+                raise InvalidRedaction(
+                    f"Redaction pattern {number} matches the empty string", {"pattern": number}
+                )
             given.append(pattern)
         return cls(SensitiveNames(names, exclude), tuple(given))
 
@@ -95,9 +99,9 @@ class RedactionPolicy:
             # Only then by name: ``password=4111 1111 …`` would leave half a card number.
             if "=" in text or ":" in text or "%3" in text:
                 text = self._named(text)
-            return text
         except Exception:
             return REDACTED
+        return text
 
     def label(self, name: str) -> str:
         """`text` for names of types, fields, functions and files, which come again and again."""
@@ -153,11 +157,12 @@ class RedactionPolicy:
         return "".join(pieces)
 
     def _header(self, match: Match[str]) -> str:
-        return match.group(1) + match.group(2) + REDACTED if self.is_sensitive(match.group(1)) else match.group()
+        name, between = match.groups()
+        return f"{name}{between}{REDACTED}" if self.is_sensitive(name) else match.group()
 
 
 def _encodable(text: str) -> str:
-    """Lone surrogates (undecodable file names, broken JSON) as ``\\udc80``: they are no Unicode text."""
+    """Lone surrogates (undecodable file names, broken JSON) written out: they are no Unicode text."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

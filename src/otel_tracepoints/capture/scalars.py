@@ -6,7 +6,7 @@ Everything goes through methods of the builtin type itself (``Decimal.__str__(x)
 
 from __future__ import annotations
 
-import datetime
+import datetime  # noqa: ICN001 - named in full, like its types in the answers
 import decimal
 import enum
 import fractions
@@ -69,16 +69,19 @@ def is_finite(value: float) -> bool:
 
 
 def complex_text(value: Any) -> str:
+    """As Python prints it."""
     return complex.__repr__(value)
 
 
 def decimal_text(value: Any) -> Optional[str]:
+    """As Python prints it; None when it has thousands of digits."""
     if decimal.Decimal.__sizeof__(value) > _MAX_DECIMAL_SIZE:
         return None
     return decimal.Decimal.__str__(value)
 
 
 def fraction_text(value: Any) -> Optional[str]:
+    """``1/3``; None when its parts are no ints of a usual size."""
     numerator, denominator = (get(value) for get in _fraction_parts)
     if type(numerator) is not int or type(denominator) is not int:
         return None
@@ -88,6 +91,7 @@ def fraction_text(value: Any) -> Optional[str]:
 
 
 def uuid_text(value: Any) -> Optional[str]:
+    """With dashes; None when its number is none."""
     number = _uuid_int(value)
     if type(number) is not int or number.bit_length() > 128:
         return None
@@ -101,7 +105,7 @@ def _zone_is_safe(zone: Any) -> bool:
 
 
 def datetime_text(value: Any) -> str:
-    """ISO 8601; with an application's tzinfo, whose ``utcoffset`` is code, the naive time and its type's name."""
+    """ISO 8601; for an application's tzinfo, whose ``utcoffset`` is code, its type in place of the offset."""
     zone = _tzinfo(value)
     if _zone_is_safe(zone):
         return datetime.datetime.isoformat(value)
@@ -109,9 +113,9 @@ def datetime_text(value: Any) -> str:
 
 
 def naive_datetime(value: Any) -> datetime.datetime:
-    """An exact datetime of the same fields without a zone (``replace`` would call a subclass's ``__new__``)."""
+    """A plain datetime of the same fields without zone (``replace`` would call a subclass's ``__new__``)."""
     year, month, day, hour, minute, second, microsecond = (get(value) for get in _DATETIME.values())
-    return datetime.datetime(year, month, day, hour, minute, second, microsecond)
+    return datetime.datetime(year, month, day, hour, minute, second, microsecond)  # noqa: DTZ001 - as asked
 
 
 _DATETIME: Dict[str, Callable[[Any], int]] = {
@@ -121,10 +125,13 @@ _DATETIME: Dict[str, Callable[[Any], int]] = {
 
 
 def time_text(value: Any) -> str:
+    """ISO 8601; see `datetime_text`."""
     zone = _time_tzinfo(value)
     if _zone_is_safe(zone):
         return datetime.time.isoformat(value)
-    fields = (datetime.time.__dict__[name].__get__(value) for name in ("hour", "minute", "second", "microsecond"))
+    fields = (
+        datetime.time.__dict__[name].__get__(value) for name in ("hour", "minute", "second", "microsecond")
+    )
     return f"{datetime.time(*fields).isoformat()}[{introspect.type_name(type(zone))}]"
 
 
@@ -161,22 +168,33 @@ def path_text(value: Any) -> Optional[str]:
             continue
         if type(stored) is str:
             return stored
-        if type(stored) is list and stored and len(stored) < 1000 and all(type(part) is str for part in stored):
+        if (
+            type(stored) is list
+            and stored
+            and len(stored) < 1000
+            and all(type(part) is str for part in stored)
+        ):
             return "/".join(stored)
     try:
         drive, root, parts = (introspect.read_attribute(value, name) for name in ("_drv", "_root", "_parts"))
     except EvaluationError:
         return None
-    if type(drive) is str and type(root) is str and type(parts) is list and all(type(part) is str for part in parts):
+    if (
+        type(drive) is str
+        and type(root) is str
+        and type(parts) is list
+        and all(type(part) is str for part in parts)
+    ):
         return drive + root + "/".join(parts[1:] if drive or root else parts)
     return None
 
 
 def range_text(value: Any) -> Optional[str]:
-    parts = (value.start, value.stop, value.step) if type(value) is range else ()
-    if not parts or any(type(part) is not int or part.bit_length() > MAX_INT_BITS for part in parts):
-        return None
-    return f"range({value.start}, {value.stop})" if value.step == 1 else f"range({value.start}, {value.stop}, {value.step})"
+    """As Python prints it; None when its bounds are no ints of a usual size."""
+    for part in (value.start, value.stop, value.step):
+        if type(part) is not int or part.bit_length() > MAX_INT_BITS:
+            return None
+    return repr(value)
 
 
 #: Builtin base → its text, or None where it would be too long. By id: see introspect.
@@ -197,7 +215,7 @@ TEXTS: Dict[int, Callable[[Any], Optional[str]]] = {
 
 
 def one_line(value: Any, name: str) -> str:
-    """The agent's own words for what is not taken apart: ``<module json>``, ``<function app.pay>``, ``<socket>``."""
+    """The agent's own words for what is not taken apart: ``<module json>``, ``<socket>``."""
     kind = type(value)
     short = name.rsplit(".", 1)[-1]
     if kind is types.FunctionType:

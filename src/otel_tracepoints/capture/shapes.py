@@ -14,7 +14,24 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from otel_tracepoints import introspect
 
-OBJECT, OPAQUE, TEXT, ENUM, STR, INT, FLOAT, BYTES, LIST, TUPLE, RECORD, DICT, ITEMS, VIEW, EXCEPTION, ARRAY = range(16)
+(
+    OBJECT,
+    OPAQUE,
+    TEXT,
+    ENUM,
+    STR,
+    INT,
+    FLOAT,
+    BYTES,
+    LIST,
+    TUPLE,
+    RECORD,
+    DICT,
+    ITEMS,
+    VIEW,
+    EXCEPTION,
+    ARRAY,
+) = range(16)
 
 _BASE_KINDS: Dict[str, int] = {
     "bool": INT, "int": INT, "float": FLOAT, "str": STR, "bytes": BYTES, "bytearray": BYTES,
@@ -33,17 +50,23 @@ _OPAQUE_TYPES = frozenset(map(id, _CODE_LIKE))
 #: One line and no more, with all their subclasses: looking inside is long, and tells nothing about
 #: the program. By name, because asking for the class would import its module.
 _OPAQUE_NAMES = frozenset(
-    "socket.socket ssl.SSLSocket ssl.SSLContext logging.Logger logging.Handler logging.LoggerAdapter threading.Thread "
-    "threading.Condition threading.Event threading.Semaphore threading.Barrier threading._RLock _thread._local "
-    "_thread.lock _thread.RLock _io._IOBase subprocess.Popen selectors.BaseSelector asyncio.events.AbstractEventLoop "
-    "asyncio.locks.Lock _asyncio.Task _asyncio.Future concurrent.futures._base.Executor "
-    "concurrent.futures._base.Future queue.Queue queue.SimpleQueue multiprocessing.process.BaseProcess "
-    "multiprocessing.context.BaseContext mmap.mmap sqlite3.Connection sqlite3.Cursor _functools._lru_cache_wrapper "
-    "functools._lru_cache_wrapper types.GenericAlias typing._Final contextvars.ContextVar weakref.WeakMethod".split()
+    """
+    socket.socket ssl.SSLSocket ssl.SSLContext logging.Logger logging.Handler logging.LoggerAdapter
+    threading.Thread threading.Condition threading.Event threading.Semaphore threading.Barrier
+    threading._RLock _thread._local _thread.lock _thread.RLock _io._IOBase subprocess.Popen
+    selectors.BaseSelector asyncio.events.AbstractEventLoop asyncio.locks.Lock _asyncio.Task
+    _asyncio.Future concurrent.futures._base.Executor concurrent.futures._base.Future queue.Queue
+    queue.SimpleQueue _queue.SimpleQueue multiprocessing.process.BaseProcess
+    multiprocessing.context.BaseContext mmap.mmap sqlite3.Connection sqlite3.Cursor
+    functools._lru_cache_wrapper types.GenericAlias typing._Final contextvars.ContextVar
+    _contextvars.ContextVar weakref.WeakMethod
+    """.split()  # noqa: SIM905 - words read best as words
 )
 _ARRAY_NAMES = frozenset(
-    "numpy.ndarray numpy.generic pandas.core.frame.DataFrame pandas.core.series.Series pandas.DataFrame "
-    "pandas.Series array.array".split()
+    """
+    numpy.ndarray numpy.generic pandas.core.frame.DataFrame pandas.core.series.Series
+    pandas.DataFrame pandas.Series array.array
+    """.split()  # noqa: SIM905 - words read best as words
 )
 _VIEWS = frozenset(map(id, (types.MappingProxyType, type({}.keys()), type({}.values()), type({}.items()))))
 #: So many classes are remembered, then all are forgotten.

@@ -36,7 +36,9 @@ def collect_stack(
             snapshot.truncated = True
             return
         if current is frame:
-            stack.append(StackFrame(policy.label(snapshot.file), snapshot.line, policy.label(snapshot.function)))
+            stack.append(
+                StackFrame(policy.label(snapshot.file), snapshot.line, policy.label(snapshot.function))
+            )
         elif _is_ours(current):
             left_out += 1
         else:
@@ -54,5 +56,5 @@ def _is_ours(frame: FrameType) -> bool:
         return False
     if name.startswith("otel_tracepoints"):
         # The demo is an application, though it comes with the agent.
-        return name == "otel_tracepoints" or name.startswith("otel_tracepoints.") and ".demo" not in name
+        return name == "otel_tracepoints" or (name.startswith("otel_tracepoints.") and ".demo" not in name)
     return True

@@ -53,7 +53,19 @@ class Reader:
         path: Ids of the containers that are open now, to find cycles.
     """
 
-    __slots__ = ("_clock", "_expired", "_steps", "depth", "exhausted", "longest", "path", "policy", "room", "truncated", "width")
+    __slots__ = (
+        "_clock",
+        "_expired",
+        "_steps",
+        "depth",
+        "exhausted",
+        "longest",
+        "path",
+        "policy",
+        "room",
+        "truncated",
+        "width",
+    )
 
     def __init__(self, policy: RedactionPolicy, limits: CaptureLimits, clock: Clock, room: int) -> None:
         self.policy = policy
@@ -100,7 +112,9 @@ class Reader:
             return self._cut_key(text, more), self.policy.is_sensitive(text)
         if type(key) is bytes:
             head = key[:_LONGEST_KEY]
-            return self._cut_key(repr(head), len(key) > _LONGEST_KEY), self.policy.is_sensitive(head.decode("latin-1"))
+            return self._cut_key(repr(head), len(key) > _LONGEST_KEY), self.policy.is_sensitive(
+                head.decode("latin-1")
+            )
         text = self.text(key)
         return self._cut_key(text, False), self.policy.is_sensitive(text)
 
