@@ -20,14 +20,14 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from tests.support.otlp_receiver import OtlpReceiver, grpc_available
 
 from otel_tracepoints.sink import EventFilter, SinkServer
 from otel_tracepoints.sink.body import Limits
-from tests.support.otlp_receiver import OtlpReceiver, grpc_available
 
 needs_grpc = pytest.mark.skipif(not grpc_available(), reason="no grpc on this interpreter")
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-SNAPSHOT = {
+SNAPSHOT: Dict[str, Any] = {
     "probe.id": "p1", "probe.type": "tracepoint", "code.file.path": "/srv/shop/cart.py", "code.line.number": 12,
     "code.function.name": "shop.cart.Cart.add", "probe.arguments": ["n"], "probe.variable.n": "2", "probe.variable.t": "[1]",
 }
@@ -122,7 +122,8 @@ def test_grpc_refusals(server: SinkServer) -> None:
 @pytest.mark.parametrize("encoding", [None, "gzip", "deflate", "identity"])
 def test_http_protobuf_delivers(server: SinkServer, encoding: Optional[str]) -> None:
     """The official encoder's bytes over HTTP, in each content coding; the answer is protobuf too."""
-    pack = {"gzip": gzip.compress, "deflate": zlib.compress}.get(encoding or "", bytes)
+    packers: Dict[str, Any] = {"gzip": gzip.compress, "deflate": zlib.compress}
+    pack = packers.get(encoding or "", bytes)
     headers = {"content_type": "application/x-protobuf", **({"content_encoding": encoding} if encoding else {})}
     status, answered, body = call(server, "POST", "/v1/traces", pack(protobuf(2)), **headers)
     assert (status, answered["content-type"], body) == (200, "application/x-protobuf", b"")
@@ -186,8 +187,9 @@ def test_bad_protobuf_bodies(
 @pytest.mark.parametrize(
     ("status", "code", "body", "headers"),
     [
-        (400, "INVALID_FIELD", b"{", {"content_type": "application/json"}),
-        (400, "INVALID_FIELD", b"", {"content_type": "application/json"}),
+        (400, "MALFORMED_JSON", b"{", {"content_type": "application/json"}),
+        (400, "MALFORMED_JSON", b"", {"content_type": "application/json"}),
+        (400, "INVALID_FIELD", b'{"resourceSpans": 1}', {"content_type": "application/json"}),
         (413, "BODY_TOO_LARGE", b" " * ((1 << 20) + 1), {"content_type": "application/json"}),
         (415, "UNSUPPORTED_MEDIA_TYPE", b"{}", {"content_type": "text/plain"}),
         (415, "UNSUPPORTED_MEDIA_TYPE", b"{}", {}),
@@ -252,7 +254,7 @@ def test_grpc_on_the_wire(server: SinkServer, message: bytes, extra: Dict[str, s
         while not ended:
             for event in connection.receive_data(client.recv(65536)):
                 if isinstance(event, h2.events.TrailersReceived):
-                    trailers = dict(event.headers)
+                    trailers = {str(name): str(value) for name, value in event.headers}
                 ended = ended or isinstance(event, h2.events.StreamEnded)
     assert trailers["grpc-status"] == code
 
@@ -275,8 +277,10 @@ def test_garbage_ends_only_its_own_connection(server: SinkServer) -> None:
     for garbage in (
         b"\x80\x01\x02\x03" * 100, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 100, b"GET / HTTP/1.1\r\nx: " + b"a" * 50_000,
         b"POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n", b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
-        b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        (
+            b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+            b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        ),
     ):
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
             client.sendall(garbage)

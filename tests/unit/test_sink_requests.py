@@ -156,7 +156,7 @@ def _raw_deflate(data: bytes) -> bytes:
     ],
 )
 def test_content_codings(encoding: str, packed: bytes) -> None:
-    """gzip (of several members, too) and deflate as zlib or bare are unpacked, up to the very limit."""
+    """Both gzip (of several members, too) and deflate as zlib or bare are unpacked, up to the very limit."""
     assert unpack(encoding, packed, 500) == b"hello" * 100
     if encoding != "identity":
         with pytest.raises(Refusal) as caught:

@@ -39,15 +39,19 @@ _NUMBER = _Check("a number", lambda value: _is_integer(value) or isinstance(valu
 _OBJECT = _Check("an object", lambda value: isinstance(value, dict))
 _LIST = _Check("an array", lambda value: isinstance(value, list))
 _TEXTS = _Check(
-    "an array of strings", lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value)
+    "an array of strings",
+    lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
 )
 _FRAMES = _Check(
-    "an array of objects", lambda value: isinstance(value, list) and all(isinstance(item, dict) for item in value)
+    "an array of objects",
+    lambda value: isinstance(value, list) and all(isinstance(item, dict) for item in value),
 )
-_ANYTHING = _Check("a value", lambda value: True)
+_ANYTHING = _Check("a value", lambda _: True)
 
 _PLACE = {"probeId": _NON_EMPTY, "file": _NON_EMPTY, "line": _LINE}
-_ALSO_OF_PLACE = {"probeType": _Check("tracepoint or logpoint", lambda value: value in ("tracepoint", "logpoint"))}
+_ALSO_OF_PLACE = {
+    "probeType": _Check("tracepoint or logpoint", lambda value: value in ("tracepoint", "logpoint"))
+}
 _ALSO_OF_HIT = {
     **_ALSO_OF_PLACE,
     "method": _OPTIONAL_TEXT,
@@ -103,7 +107,9 @@ def accept_envelope(envelope: Mapping[str, Any]) -> Event:
     _only(envelope, "$", _FIELDS)
     name = _checked(envelope, "$", "name", _Check("one of " + ", ".join(EVENT_NAMES), _is_event_name))
     moment = parse_timestamp(
-        _checked(envelope, "$", "timestamp", _Check("an RFC 3339 timestamp in UTC with milliseconds", _is_utc))
+        _checked(
+            envelope, "$", "timestamp", _Check("an RFC 3339 timestamp in UTC with milliseconds", _is_utc)
+        )
     )
     assert moment is not None
     identifier = _checked(envelope, "$", "id", _Check("a UUID", _is_uuid))
@@ -118,7 +124,9 @@ def accept_envelope(envelope: Mapping[str, Any]) -> Event:
     for field, check in optional.items():
         if payload.get(field) is not None:
             _checked(payload, "$.payload", field, check)
-    return Event(name, moment, identifier.lower(), {field: client[field] for field in _CLIENT_FIELDS}, payload)
+    return Event(
+        name, moment, identifier.lower(), {field: client[field] for field in _CLIENT_FIELDS}, payload
+    )
 
 
 def _is_event_name(value: Any) -> bool:
@@ -154,6 +162,7 @@ def _checked(holder: Mapping[str, Any], path: str, field: str, check: _Check) ->
         )
     if not check.passes(holder[field]):
         raise InvalidField(
-            f"{path}.{field} must be {check.expected}.", {"field": f"{path}.{field}", "expected": check.expected}
+            f"{path}.{field} must be {check.expected}.",
+            {"field": f"{path}.{field}", "expected": check.expected},
         )
     return holder[field]

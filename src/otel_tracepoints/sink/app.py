@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from typing import Any, Awaitable, Callable, Dict, Mapping, MutableMapping, Sequence, Set, Tuple
+from typing import Any, Awaitable, Callable, Dict, Mapping, Set
 
 from otel_tracepoints.errors import InvalidProbe, MalformedJson
 from otel_tracepoints.sink import grpc, json_text
 from otel_tracepoints.sink.body import ENCODINGS, BodyReader, Budget, Limits, Receive, unpack
 from otel_tracepoints.sink.caller import check_caller
+from otel_tracepoints.sink.exchange import JSON, PROTOBUF, Answer, Request, Scope, refused, send_answer
 from otel_tracepoints.sink.grpc import GrpcRefusal, Send, Status
 from otel_tracepoints.sink.intake import ForwardedExport, Headers, Intake
 from otel_tracepoints.sink.otlp import SIGNALS
@@ -25,65 +26,7 @@ from otel_tracepoints.sink.wire import MalformedBody
 from otel_tracepoints.sink.worker import Worker
 
 _log = logging.getLogger("otel_tracepoints.sink")
-_JSON = "application/json"
-_PROTOBUF = "application/x-protobuf"
 _TOO_SLOW = 408
-_Scope = MutableMapping[str, Any]
-
-
-class _Answer:
-    def __init__(
-        self, status: int, body: bytes, content_type: str = _JSON, headers: Sequence[Tuple[str, str]] = ()
-    ) -> None:
-        self.status = status
-        self.body = body
-        self.content_type = content_type
-        self.headers = tuple(headers)
-
-
-class _Request:
-    def __init__(self, scope: _Scope, receive: Receive) -> None:
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
-        self.query = bytes(scope.get("query_string", b"")).decode("latin-1")
-        self.http2 = str(scope["http_version"]).startswith("2")
-        self._receive = receive
-        self._complete = False
-        self.header_list = [
-            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
-        ]
-        self.headers: Dict[str, str] = dict(self.header_list)
-
-    @property
-    def is_call(self) -> bool:
-        """Whether this is gRPC."""
-        return self.http2 and grpc.is_grpc(self.headers.get("content-type", "").strip().lower())
-
-    async def receive(self) -> MutableMapping[str, Any]:
-        """As ASGI's ``receive``; remembers whether the body came to its end."""
-        message = await self._receive()
-        self._complete = message["type"] != "http.request" or not message.get("more_body", False)
-        return message
-
-    async def discard(self, limits: Limits) -> None:
-        """Read what is left of the body and throw it away, within the limits.
-
-        An answer given before the body was read would end the connection, and a client that is
-        still sending then sees a reset instead of the answer.
-        """
-        try:
-            await asyncio.wait_for(self._discard(limits.discard), limits.seconds)
-        except asyncio.TimeoutError:
-            pass
-
-    async def _discard(self, limit: int) -> None:
-        while not self._complete and limit > 0:
-            limit -= len((await self.receive()).get("body", b""))
-
-    @property
-    def content_type(self) -> str:
-        """The media type without its parameters, in lower case."""
-        return self.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
 class SinkApp:
@@ -112,13 +55,13 @@ class SinkApp:
         self._budget = Budget(limits.held)
         self._requests: Set[asyncio.Future[None]] = set()
 
-    async def __call__(self, scope: _Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; see the ASGI specification."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http":
             # A task of its own, which may be cancelled where the server's may not.
-            request = asyncio.ensure_future(self._respond(_Request(scope, receive), send))
+            request = asyncio.ensure_future(self._respond(Request(scope, receive), send))
             self._requests.add(request)
             try:
                 await asyncio.wait([request])
@@ -134,7 +77,7 @@ class SinkApp:
         for request in list(self._requests):
             request.cancel()
 
-    async def _respond(self, request: _Request, send: Send) -> None:
+    async def _respond(self, request: Request, send: Send) -> None:
         answering: Awaitable[None]
         try:
             if request.is_call:
@@ -146,13 +89,13 @@ class SinkApp:
                 answer = await self._answer(request)
                 if answer.status != _TOO_SLOW:
                     await request.discard(self._limits)
-                answering = _send(send, answer)
+                answering = send_answer(send, answer)
             # Bounded: a client may stop to read, and hypercorn waits even for one that is gone.
             await asyncio.wait_for(answering, self._limits.seconds)
         except (Disconnected, asyncio.TimeoutError):
             pass
 
-    async def _call(self, request: _Request) -> Status:
+    async def _call(self, request: Request) -> Status:
         try:
             signal = grpc.signal_of_call(request.path, request.headers["content-type"])
             with BodyReader(request.receive, self._limits, self._budget) as body:
@@ -172,8 +115,8 @@ class SinkApp:
             _log.exception("The sink failed to take a gRPC request")
             return Status(grpc.INTERNAL, "the sink failed; its log says why")
 
-    async def _answer(self, request: _Request) -> _Answer:
-        otlp_protobuf = request.path.startswith("/v1/") and request.content_type == _PROTOBUF
+    async def _answer(self, request: Request) -> Answer:
+        otlp_protobuf = request.path.startswith("/v1/") and request.content_type == PROTOBUF
         try:
             return await self._route(request)
         except Refusal as error:
@@ -187,9 +130,9 @@ class SinkApp:
         except Exception:
             _log.exception("The sink failed to answer %s %s", request.method, ascii(request.path))
             refusal = Refusal(500, "INTERNAL", "The sink failed; its log says why.")
-        return _refused(refusal, otlp_protobuf)
+        return refused(refusal, otlp_protobuf)
 
-    async def _route(self, request: _Request) -> _Answer:
+    async def _route(self, request: Request) -> Answer:
         path = request.path
         if path.startswith("/v1/") and path[4:] in SIGNALS:
             return await _dispatch(request, {"POST": functools.partial(self._otlp, path[4:])})
@@ -202,20 +145,24 @@ class SinkApp:
             return await _dispatch(request, handlers)
         if path.startswith("/api/events/"):
             check_caller(request.headers, self._loopback)
-            return await _dispatch(request, {"GET": functools.partial(self._get, path[len("/api/events/") :])})
+            return await _dispatch(
+                request, {"GET": functools.partial(self._get, path[len("/api/events/") :])}
+            )
         raise Refusal(404, "NOT_FOUND", "There is nothing at this path.", {"path": path})
 
-    async def _otlp(self, signal: str, request: _Request) -> _Answer:
-        if request.content_type not in (_JSON, _PROTOBUF):
-            raise _unsupported(f"{_PROTOBUF} or {_JSON}")
-        is_json = request.content_type == _JSON
+    async def _otlp(self, signal: str, request: Request) -> Answer:
+        if request.content_type not in (JSON, PROTOBUF):
+            raise _unsupported(f"{PROTOBUF} or {JSON}")
+        is_json = request.content_type == JSON
         with BodyReader(request.receive, self._limits, self._budget) as body:
             packed = await body.read()
             unpacked = functools.partial(unpack, _content_encoding(request), packed, self._limits.body)
             await self._export(signal, unpacked, is_json, request.header_list)
-        return _Answer(200, b"{}" if is_json else b"", request.content_type)
+        return Answer(200, b"{}" if is_json else b"", request.content_type)
 
-    async def _export(self, signal: str, unpacked: Callable[[], bytes], is_json: bool, headers: Headers) -> None:
+    async def _export(
+        self, signal: str, unpacked: Callable[[], bytes], is_json: bool, headers: Headers
+    ) -> None:
         def take() -> None:
             self._intake.export(ForwardedExport(signal, unpacked(), is_json, headers))
 
@@ -224,10 +171,10 @@ class SinkApp:
         except StoreUnavailable as error:
             raise _unavailable(error) from None
 
-    async def _health(self, request: _Request) -> _Answer:
+    async def _health(self, _: Request) -> Answer:
         return _json(200, self._intake.health())
 
-    async def _find(self, request: _Request) -> _Answer:
+    async def _find(self, request: Request) -> Answer:
         wanted = read_filter(request.query)
 
         def find() -> bytes:
@@ -235,17 +182,17 @@ class SinkApp:
             events = [event.envelope() for event in page.events]
             return json_text.dump({"events": events, "total": page.total}).encode("ascii")
 
-        return _Answer(200, await self._run(self._reader, find))
+        return Answer(200, await self._run(self._reader, find))
 
-    async def _get(self, event_id: str, request: _Request) -> _Answer:
+    async def _get(self, event_id: str, _: Request) -> Answer:
         event = await self._run(self._reader, functools.partial(self._store.get, event_id.lower()))
         if event is None:
             raise Refusal(404, "NOT_FOUND", "There is no event of this id.", {"id": event_id})
         return _json(200, event.envelope())
 
-    async def _post(self, request: _Request) -> _Answer:
-        if request.content_type != _JSON:
-            raise _unsupported(_JSON)
+    async def _post(self, request: Request) -> Answer:
+        if request.content_type != JSON:
+            raise _unsupported(JSON)
         with BodyReader(request.receive, self._limits, self._budget) as body:
             packed = await body.read()
             encoding = _content_encoding(request)
@@ -257,7 +204,7 @@ class SinkApp:
 
             return _json(202, await self._run(self._writer, take))
 
-    async def _clear(self, request: _Request) -> _Answer:
+    async def _clear(self, _: Request) -> Answer:
         return _json(200, {"removed": await self._run(self._writer, self._store.clear)})
 
     async def _run(self, worker: Worker, job: Callable[[], Any]) -> Any:
@@ -265,7 +212,9 @@ class SinkApp:
         return await asyncio.shield(asyncio.wrap_future(worker.submit(job)))
 
 
-async def _dispatch(request: _Request, handlers: Mapping[str, Callable[[_Request], Awaitable[_Answer]]]) -> _Answer:
+async def _dispatch(
+    request: Request, handlers: Mapping[str, Callable[[Request], Awaitable[Answer]]]
+) -> Answer:
     handler = handlers.get(request.method)
     if handler is None:
         allowed = sorted(handlers)
@@ -285,11 +234,13 @@ def _envelope(data: bytes) -> Mapping[str, Any]:
     except ValueError:
         raise MalformedJson("The body is not JSON.", {"field": "$"}) from None
     if not isinstance(envelope, dict):
-        raise Refusal(400, "INVALID_FIELD", "The body must be an object.", {"field": "$", "expected": "an object"})
+        raise Refusal(
+            400, "INVALID_FIELD", "The body must be an object.", {"field": "$", "expected": "an object"}
+        )
     return envelope
 
 
-def _content_encoding(request: _Request) -> str:
+def _content_encoding(request: Request) -> str:
     encoding = request.headers.get("content-encoding", "").strip().lower() or "identity"
     if encoding not in ENCODINGS:
         raise Refusal(
@@ -312,47 +263,13 @@ def _unsupported(allowed: str) -> Refusal:
 
 
 def _unavailable(error: StoreUnavailable) -> Refusal:
-    return Refusal(503, "STORE_UNAVAILABLE", f"Events cannot be stored: {error}", headers=[("retry-after", "1")])
+    return Refusal(
+        503, "STORE_UNAVAILABLE", f"Events cannot be stored: {error}", headers=[("retry-after", "1")]
+    )
 
 
-def _refused(refusal: Refusal, otlp_protobuf: bool) -> _Answer:
-    if otlp_protobuf:
-        # An OTLP client that speaks protobuf is answered in protobuf: a google.rpc.Status.
-        return _Answer(
-            refusal.status,
-            _status_message(grpc.status_of_http(refusal.status), refusal.message),
-            _PROTOBUF,
-            refusal.headers,
-        )
-    body = {"error": refusal.message, "code": refusal.code, "details": refusal.details}
-    return _Answer(refusal.status, json_text.dump(body).encode("ascii"), _JSON, refusal.headers)
-
-
-def _status_message(code: int, message: str) -> bytes:
-    text = message.encode("utf-8", "replace")
-    length = bytearray()
-    size = len(text)
-    while size >= 0x80:
-        length.append(size & 0x7F | 0x80)
-        size >>= 7
-    length.append(size)
-    return bytes((0x08, code, 0x12)) + bytes(length) + text
-
-
-def _json(status: int, body: Any) -> _Answer:
-    return _Answer(status, json_text.dump(body).encode("ascii"))
-
-
-async def _send(send: Send, answer: _Answer) -> None:
-    headers = [
-        (b"content-type", answer.content_type.encode("ascii")),
-        (b"content-length", b"%d" % len(answer.body)),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-    ]
-    headers.extend((name.encode("ascii"), value.encode("ascii")) for name, value in answer.headers)
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+def _json(status: int, body: Any) -> Answer:
+    return Answer(status, json_text.dump(body).encode("ascii"))
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -49,7 +49,7 @@ class BodyReader:
         self._budget = budget
         self._held = 0
 
-    def __enter__(self) -> BodyReader:
+    def __enter__(self) -> BodyReader:  # noqa: PYI034 - typing.Self is newer than Python 3.8
         return self
 
     def __exit__(
@@ -90,7 +90,10 @@ class BodyReader:
                 refusal = too_large(self._limits.body)
             elif refusal is None and not self._hold(len(chunk)):
                 refusal = Refusal(
-                    503, "OVERLOADED", "The sink is busy with other requests; try again.", headers=[("retry-after", "1")]
+                    503,
+                    "OVERLOADED",
+                    "The sink is busy with other requests; try again.",
+                    headers=[("retry-after", "1")],
                 )
             if refusal is None:
                 chunks.append(chunk)

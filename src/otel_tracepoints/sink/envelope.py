@@ -125,7 +125,9 @@ def _hit(signal: Signal, inner: Dict[str, Any]) -> Dict[str, Any]:
 def _snapshot(signal: Signal) -> Dict[str, Any]:
     prefix = semconv.PROBE_VARIABLE_PREFIX
     variables = {
-        name[len(prefix) :]: _parsed(value) for name, value in signal.attributes.items() if name.startswith(prefix)
+        name[len(prefix) :]: _parsed(value)
+        for name, value in signal.attributes.items()
+        if name.startswith(prefix)
     }
     named = signal.attributes.get(semconv.PROBE_ARGUMENTS)
     arguments = {}

@@ -6,7 +6,7 @@ arrives as OpenTelemetry is turned into it by `envelope`, so that there is one f
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
@@ -27,8 +27,8 @@ EVENT_NAMES = (
 _TIMESTAMP = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-_MILLISECOND = datetime.timedelta(milliseconds=1)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+_MILLISECOND = dt.timedelta(milliseconds=1)
 #: 9999-12-31T23:59:59.999Z, the last moment that RFC 3339 can write.
 _LAST_MS = 253_402_300_799_999
 
@@ -137,9 +137,7 @@ def parse_timestamp(text: str) -> Optional[int]:
         offset = (hours * 60 + minutes) * (-1 if zone[0] == "-" else 1)
     leap = second == 60  # RFC 3339 allows a leap second, datetime does not.
     try:
-        moment = datetime.datetime(
-            year, month, day, hour, minute, 59 if leap else second, tzinfo=datetime.timezone.utc
-        )
+        moment = dt.datetime(year, month, day, hour, minute, 59 if leap else second, tzinfo=dt.timezone.utc)
     except ValueError:
         return None
     milliseconds = (moment - _EPOCH) // _MILLISECOND + int(((fraction or "") + "000")[:3])

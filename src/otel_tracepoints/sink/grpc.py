@@ -63,7 +63,9 @@ def status_of_http(status: int) -> int:
 
 def is_grpc(content_type: str) -> bool:
     """Whether the request is gRPC, of whatever message format."""
-    return content_type == "application/grpc" or content_type.startswith(("application/grpc+", "application/grpc;"))
+    return content_type == "application/grpc" or content_type.startswith(
+        ("application/grpc+", "application/grpc;")
+    )
 
 
 def signal_of_call(path: str, content_type: str) -> str:
@@ -71,7 +73,7 @@ def signal_of_call(path: str, content_type: str) -> str:
     signal = _METHODS.get(path)
     if signal is None:
         raise GrpcRefusal(UNIMPLEMENTED, f"unknown method {path}")
-    if content_type.split(";")[0].strip() not in ("application/grpc", "application/grpc+proto"):
+    if content_type.partition(";")[0].strip() not in ("application/grpc", "application/grpc+proto"):
         raise GrpcRefusal(UNIMPLEMENTED, "messages must be protobuf")
     return signal
 
@@ -122,11 +124,12 @@ async def send_status(send: Send, status: Status) -> None:
     trailers: List[Tuple[bytes, bytes]] = [(b"grpc-status", b"%d" % status.code)]
     if status.message:
         # Percent-encoded UTF-8, so that a message can neither end the header nor add another.
-        trailers.append((b"grpc-message", urllib.parse.quote(status.message, safe=" !#$&'()*+,/:;=?@[]").encode("ascii")))
+        trailers.append(
+            (b"grpc-message", urllib.parse.quote(status.message, safe=" !#$&'()*+,/:;=?@[]").encode("ascii"))
+        )
     await send({"type": "http.response.trailers", "headers": trailers, "more_trailers": False})
 
 
 def encoding_of(headers: Mapping[str, str]) -> str:
     """The call's ``grpc-encoding``, in lower case."""
     return headers.get("grpc-encoding", "identity").strip().lower()
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import time
@@ -44,7 +45,9 @@ class GrpcConnection:
                 tls.close()
                 raise NotHttp2("TLS chose http/1.1")
         self._heard = False
-        self._http2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
+        self._http2 = h2.connection.H2Connection(
+            h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
+        )
         self._http2.initiate_connection()
 
     def call(self, signal: str, message: bytes, metadata: Sequence[Tuple[str, str]]) -> Tuple[int, str]:
@@ -62,10 +65,8 @@ class GrpcConnection:
 
     def close(self) -> None:
         """Close the connection; a call under way in another thread fails."""
-        try:
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self._socket.close()
 
     def _call(
@@ -88,7 +89,9 @@ class GrpcConnection:
         while sent < len(framed) and not answer.ended:
             window = min(self._http2.local_flow_control_window(stream), self._http2.max_outbound_frame_size)
             if window > 0:
-                self._http2.send_data(stream, framed[sent : sent + window], end_stream=sent + window >= len(framed))
+                self._http2.send_data(
+                    stream, framed[sent : sent + window], end_stream=sent + window >= len(framed)
+                )
                 sent += window
                 self._flush(deadline)
             else:
@@ -153,7 +156,9 @@ class _Answer:
         """The call's status; where gRPC said none, what its HTTP status stands for."""
         code = self._headers.get("grpc-status", "")
         if code.isascii() and code.isdigit():
-            return int(code[:4]), urllib.parse.unquote(self._headers.get("grpc-message", ""), errors="replace")
+            return int(code[:4]), urllib.parse.unquote(
+                self._headers.get("grpc-message", ""), errors="replace"
+            )
         http_status = self._headers.get(":status", "")
         if http_status.isdigit() and int(http_status) in _UNAVAILABLE_HTTP:
             return grpc.UNAVAILABLE, f"HTTP status {http_status}"

@@ -52,4 +52,6 @@ def _is_shallow(value: Any, depth: int) -> bool:
         return True
     if depth == 0:
         return False
-    return all(_is_shallow(item, depth - 1) for item in (value.values() if isinstance(value, dict) else value))
+    return all(
+        _is_shallow(item, depth - 1) for item in (value.values() if isinstance(value, dict) else value)
+    )

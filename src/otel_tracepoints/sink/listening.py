@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.metadata
 import logging
 import socket
@@ -21,7 +22,9 @@ from otel_tracepoints.sink.trailers import repair_trailers
 _GRACE = 0.3
 _log = logging.getLogger("otel_tracepoints.sink")
 # hypercorn tells of every start on its error log, and of clients that hang up as of errors.
-_quiet = logging.Logger("otel_tracepoints.sink.hypercorn", level=logging.CRITICAL + 1)
+_quiet = logging.getLogger("otel_tracepoints.sink.hypercorn")
+_quiet.propagate = False
+_quiet.addHandler(logging.NullHandler())
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -50,8 +53,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"The sink cannot listen on {host} port {port}: {error.strerror}. Another sink or a Collector may be "
-            "running there: end it, or choose a port with --port (--port 0 takes any free one).",
+            f"The sink cannot listen on {host} port {port}: {error.strerror}. Another sink or a Collector "
+            "may be running there: end it, or choose a port with --port (--port 0 takes any free one).",
             {"variable": "--port"},
         ) from None
     return listener
@@ -85,10 +88,8 @@ class Listener:
         """Stop serving; connections still open after a moment are cut. Whether it ended in time."""
         loop, stop = self._loop, self._stop
         if loop is not None and stop is not None:
-            try:
+            with contextlib.suppress(RuntimeError):  # The loop is closed: it ended by itself.
                 loop.call_soon_threadsafe(stop.set)
-            except RuntimeError:
-                pass  # The loop is closed: it ended by itself.
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -152,7 +153,7 @@ def _config(listener: socket.socket) -> hypercorn.config.Config:
     return config
 
 
-def _ignore_connection_errors(loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
+def _ignore_connection_errors(_: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
     # A client that hangs up in mid-request ends its connection's task with whatever error comes
     # first; that is the client's affair, and the connection is closed by then.
     _log.debug("A connection ended: %s", context.get("exception") or context.get("message"))

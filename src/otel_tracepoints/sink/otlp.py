@@ -9,6 +9,7 @@ ignored (opentelemetry.io/docs/specs/otlp, "JSON Protobuf Encoding").
 from __future__ import annotations
 
 import base64
+import contextlib
 import math
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
@@ -24,8 +25,12 @@ _ANY_VALUE.fields.update(
         2: Field("boolValue", "bool"),
         3: Field("intValue", "int64"),
         4: Field("doubleValue", "double"),
-        5: Field("arrayValue", "message", Message({1: Field("values", "message", _ANY_VALUE, repeated=True)})),
-        6: Field("kvlistValue", "message", Message({1: Field("values", "message", _KEY_VALUE, repeated=True)})),
+        5: Field(
+            "arrayValue", "message", Message({1: Field("values", "message", _ANY_VALUE, repeated=True)})
+        ),
+        6: Field(
+            "kvlistValue", "message", Message({1: Field("values", "message", _KEY_VALUE, repeated=True)})
+        ),
         7: Field("bytesValue", "bytes"),
     }
 )
@@ -37,7 +42,9 @@ def _attributes_field() -> Field:
 
 _RESOURCE = Message({1: _attributes_field()})
 _SCOPE = Message({1: Field("name", "string"), 2: Field("version", "string")})
-_SPAN_EVENT = Message({1: Field("timeUnixNano", "fixed64"), 2: Field("name", "string"), 3: _attributes_field()})
+_SPAN_EVENT = Message(
+    {1: Field("timeUnixNano", "fixed64"), 2: Field("name", "string"), 3: _attributes_field()}
+)
 _SPAN = Message(
     {
         1: Field("traceId", "hex"),
@@ -60,8 +67,12 @@ _LOG_RECORD = Message(
 
 
 def _request(resources: str, scopes: str, records: str, record: Message) -> Message:
-    scope = Message({1: Field("scope", "message", _SCOPE), 2: Field(records, "message", record, repeated=True)})
-    resource = Message({1: Field("resource", "message", _RESOURCE), 2: Field(scopes, "message", scope, repeated=True)})
+    scope = Message(
+        {1: Field("scope", "message", _SCOPE), 2: Field(records, "message", record, repeated=True)}
+    )
+    resource = Message(
+        {1: Field("resource", "message", _RESOURCE), 2: Field(scopes, "message", scope, repeated=True)}
+    )
     return Message({1: Field(resources, "message", resource, repeated=True)})
 
 
@@ -185,6 +196,8 @@ def _any_value(value: Mapping[str, Any], depth: int = 0) -> Any:
     if depth > json_text.MAX_DEPTH:
         raise MalformedBody(f"A value is nested deeper than {json_text.MAX_DEPTH}.")
     for kind, content in value.items():
+        if content is None:
+            continue  # In JSON null is the same as absent.
         if kind in ("stringValue", "boolValue"):
             if not isinstance(content, str if kind == "stringValue" else bool):
                 raise MalformedBody(f"{kind} has the wrong type.")
@@ -199,19 +212,18 @@ def _any_value(value: Mapping[str, Any], depth: int = 0) -> Any:
             pairs = _objects(_object(value, kind), "values")
             return {_text(pair, "key"): _any_value(_object(pair, "value"), depth + 1) for pair in pairs}
         if kind == "bytesValue":
-            return base64.b64encode(content).decode("ascii") if isinstance(content, bytes) else _text(value, kind)
+            return (
+                base64.b64encode(content).decode("ascii")
+                if isinstance(content, bytes)
+                else _text(value, kind)
+            )
     return None
 
 
 def _double(content: Any) -> Any:
     if isinstance(content, str) and content in ("NaN", "Infinity", "-Infinity"):
         return content
-    try:
-        if isinstance(content, bool):
-            raise ValueError
-        number = float(content)
-    except (TypeError, ValueError, OverflowError):
-        raise MalformedBody("doubleValue is not a number.") from None
+    number = _float(content)
     # JSON has no word for these: they stay the text that OTLP/JSON uses.
     if math.isnan(number):
         return "NaN"
@@ -225,10 +237,17 @@ def parse_json_object(data: bytes) -> Dict[str, Any]:
     try:
         request = json_text.parse(data.decode("utf-8"))
     except ValueError:
-        raise MalformedBody("The body is not JSON.") from None
+        raise MalformedBody("The body is not JSON.", "MALFORMED_JSON") from None
     if not isinstance(request, dict):
         raise MalformedBody("The body is not a JSON object.")
     return request
+
+
+def _float(content: Any) -> float:
+    if not isinstance(content, bool):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            return float(content)
+    raise MalformedBody("doubleValue is not a number.")
 
 
 def _objects(holder: Mapping[str, Any], name: str) -> List[Mapping[str, Any]]:
@@ -264,12 +283,13 @@ def _unsigned(holder: Mapping[str, Any], name: str) -> int:
 
 def _integer(name: str, content: Any, lowest: int, highest: int) -> int:
     # 64-bit integers are strings in JSON, but the contract takes numbers too.
+    is_whole = not isinstance(content, bool) and (not isinstance(content, float) or content.is_integer())
     try:
-        if isinstance(content, bool) or (isinstance(content, float) and not content.is_integer()):
-            raise ValueError
-        number = int(content)
+        number = int(content) if is_whole else None
     except (TypeError, ValueError, OverflowError):
-        raise MalformedBody(f"{name} is not an integer.") from None
+        number = None
+    if number is None:
+        raise MalformedBody(f"{name} is not an integer.")
     if not lowest <= number <= highest:
         raise MalformedBody(f"{name} is out of range.")
     return number

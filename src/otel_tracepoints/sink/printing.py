@@ -43,7 +43,9 @@ def visible(text: str) -> str:
     """The text with every character that could act on a terminal, or hide, shown as an escape."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_escape(character) if unicodedata.category(character) in _HIDDEN else character for character in text)
+    return "".join(
+        _escape(character) if unicodedata.category(character) in _HIDDEN else character for character in text
+    )
 
 
 def pieces(event: Event) -> Iterator[Piece]:
@@ -55,7 +57,9 @@ def pieces(event: Event) -> Iterator[Piece]:
     yield f"  {_shown(event.service or '-')}", ""
     if payload.get("file") is not None:
         yield f"  {_shown(payload['file'])}:{_shown(payload.get('line'))}", "bold"
-    function = ".".join(part for part in (payload.get("className"), payload.get("method")) if isinstance(part, str))
+    function = ".".join(
+        part for part in (payload.get("className"), payload.get("method")) if isinstance(part, str)
+    )
     if function:
         yield f"  {_shown(function)}", ""
     if payload.get("probeId") is not None:
@@ -136,9 +140,10 @@ def _variables(payload: Any) -> Iterator[Piece]:
             variables = snapshot.get(group)
             shown.extend(variables.items() if isinstance(variables, dict) else [])
     watches = payload.get("watches")
-    for watch in watches if isinstance(watches, list) else []:
-        if isinstance(watch, dict):
-            shown.append((str(watch.get("expression")), watch.get("value")))
+    if isinstance(watches, list):
+        shown.extend(
+            (str(watch.get("expression")), watch.get("value")) for watch in watches if isinstance(watch, dict)
+        )
     for name, value in shown[:_MAX_VARIABLES]:
         yield f"    {_shown(name)}", "cyan"
         yield f" = {_short(visible(_value(value)), _VALUE_WIDTH)}\n", ""

@@ -53,4 +53,6 @@ def _limit(text: str) -> int:
 
 
 def _invalid(field: str, expected: str) -> InvalidField:
-    return InvalidField(f"The query parameter {field} must be {expected}.", {"field": field, "expected": expected})
+    return InvalidField(
+        f"The query parameter {field} must be {expected}.", {"field": field, "expected": expected}
+    )

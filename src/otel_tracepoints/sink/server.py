@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Callable, List, Optional, Type, Union
 
 from otel_tracepoints.errors import ConfigError
-
 from otel_tracepoints.sink.app import SinkApp
 from otel_tracepoints.sink.body import Limits
 from otel_tracepoints.sink.caller import is_loopback
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 _STOP_LISTENING = 1.0
 _STOP_WORKING = 0.3
 _STOP_FORWARDING = 0.4
+_ANY_IPV4 = "0.0.0.0"  # noqa: S104 - compared with, not listened on
 
 
 class SinkServer:
@@ -129,14 +129,14 @@ class SinkServer:
     @property
     def url(self) -> str:
         """Base URL of this sink, for ``DEBUGIN_EVENT_SINK_URL`` and for browsers."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._host, self._host)
+        host = {_ANY_IPV4: "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._host, self._host)
         return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
     def _is_this(self, forwarder: Forwarder) -> bool:
         target = forwarder.upstream
         return target.port == self._port and (target.host == self._host or is_loopback(target.host))
 
-    def __enter__(self) -> SinkServer:
+    def __enter__(self) -> SinkServer:  # noqa: PYI034 - typing.Self is newer than Python 3.8
         return self.start()
 
     def __exit__(
@@ -168,6 +168,7 @@ def _forwarder(url: str) -> Forwarder:
 
 def _not_installed(error: ImportError) -> ConfigError:
     return ConfigError(
-        f"The sink needs packages that are not installed ({error.name}): pip install 'otel-tracepoints[sink]'.",
+        f"The sink needs packages that are not installed ({error.name}): "
+        "pip install 'otel-tracepoints[sink]'.",
         {"variable": "sink"},
     )

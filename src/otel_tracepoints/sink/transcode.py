@@ -22,7 +22,9 @@ def protobuf_of_json(signal: str, data: bytes) -> bytes:
         from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
     except ImportError:
-        raise ValueError("JSON can be passed on over gRPC only where opentelemetry-proto is installed") from None
+        raise ValueError(
+            "JSON can be passed on over gRPC only where opentelemetry-proto is installed"
+        ) from None
     requests: Dict[str, Any] = {
         "traces": ExportTraceServiceRequest,
         "logs": ExportLogsServiceRequest,

@@ -20,9 +20,26 @@ _RETRYABLE_HTTP = frozenset({408, 429, 502, 503, 504})
 _RETRYABLE_GRPC = frozenset({1, 4, 8, 10, 11, 14, 15})
 #: Headers that belong to one connection or one encoding; all others are passed on.
 _NOT_PASSED_ON = frozenset(
-    "accept accept-encoding connection content-encoding content-length content-type expect host http2-settings "
-    "keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade "
-    "user-agent".split()
+    {
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    }
 )
 
 
@@ -53,7 +70,9 @@ class Upstream:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise _unusable(url)
         if parts.username is not None:
-            raise ConfigError("The URL to forward to must not hold a name or password.", {"variable": "--forward"})
+            raise ConfigError(
+                "The URL to forward to must not hold a name or password.", {"variable": "--forward"}
+            )
         self.url = url
         self.host = parts.hostname
         self.port = port or (443 if parts.scheme == "https" else 80)
@@ -125,7 +144,9 @@ class Upstream:
             self._drop_connection()
         if 200 <= response.status < 300:
             return Delivery(True)
-        return Delivery(False, response.status in _RETRYABLE_HTTP, f"{self.url}: HTTP status {response.status}")
+        return Delivery(
+            False, response.status in _RETRYABLE_HTTP, f"{self.url}: HTTP status {response.status}"
+        )
 
     def _context(self) -> Optional[ssl.SSLContext]:
         return ssl.create_default_context() if self._tls else None

@@ -23,7 +23,9 @@ _VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
 class MalformedBody(TracepointsError):
     """The bytes, or the JSON, are not the message that was announced."""
 
-    code = "INVALID_FIELD"
+    def __init__(self, message: str, code: str = "INVALID_FIELD") -> None:
+        super().__init__(message, {"field": "$", "expected": "an OTLP request"})
+        self.code = code
 
 
 class Field(NamedTuple):

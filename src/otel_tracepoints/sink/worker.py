@@ -48,7 +48,7 @@ class Worker:
                 continue
             try:
                 result = job()
-            except BaseException as error:  # noqa: BLE001 - it belongs to who waits for the future
+            except BaseException as error:  # It belongs to who waits for the future.
                 future.set_exception(error)
             else:
                 future.set_result(result)
