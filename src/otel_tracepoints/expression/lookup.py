@@ -13,10 +13,11 @@ from __future__ import annotations
 import collections
 import itertools
 import operator
-from typing import Any, Callable, Dict, FrozenSet, Iterable, List
+from typing import Any, Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Tuple
 
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression.budget import State, spend
+from otel_tracepoints.expression.special import compares_by_identity
 from otel_tracepoints.expression.values import SIMPLE_IDS, base_of, named
 from otel_tracepoints.introspect import MISSING
 
@@ -98,18 +99,8 @@ def get_item(mapping: Any, key: Any, state: State, equal: Equal) -> Any:
     ):
         return dict.get(mapping, key, MISSING)
     _check_hashable(key)
-    undecided = None
-    for stored, value in dict.items(mapping):
-        spend(state, 1)
-        try:
-            if stored is key or equal(stored, key, state):
-                return value
-        except EvaluationError as error:
-            if error.code == "BUDGET":
-                raise
-            undecided = error
-    if undecided is not None:
-        raise undecided
+    for _, value in _candidates(dict.items(mapping), key, state, equal):
+        return value
     return MISSING
 
 
@@ -140,19 +131,35 @@ def _check_hashable(key: Any) -> None:
 
 def any_equal(values: Iterable[Any], wanted: Any, state: State, equal: Equal) -> bool:
     """True when one is identical or equal; what cannot be compared counts only if none is."""
+    return any(True for _ in _candidates(((value, None) for value in values), wanted, state, equal))
+
+
+def _candidates(
+    pairs: Iterable[Tuple[Any, Any]], wanted: Any, state: State, equal: Equal
+) -> Iterator[Tuple[Any, Any]]:
+    """The pairs whose key is equal; when there is none, the error of one that could not be compared."""
     undecided = None
-    for value in values:
-        spend(state, 1)
+    plain: Optional[type] = None
+    simple = id(type(wanted)) in SIMPLE_IDS
+    for stored, value in pairs:
+        spend(state, 2)
+        kind = type(stored)
+        if kind is plain and stored is not wanted:
+            # The class of the key before: such a key is equal to nothing but itself.
+            continue
         try:
-            if value is wanted or equal(value, wanted, state):
-                return True
+            if stored is wanted or equal(stored, wanted, state):
+                yield stored, value
+                return
         except EvaluationError as error:
             if error.code == "BUDGET":
                 raise
             undecided = error
+            continue
+        if simple and compares_by_identity(kind):
+            plain = kind
     if undecided is not None:
         raise undecided
-    return False
 
 
 def in_sequence(pieces: Iterable[List[Any]], wanted: Any, state: State, equal: Equal) -> bool:
