@@ -145,6 +145,20 @@ def test_one_bad_value_costs_that_value_only(monkeypatch: pytest.MonkeyPatch) ->
     ]
 
 
+def test_class_changed_after_it_was_seen() -> None:
+    """A property that takes the place of a slot after the class was first captured does not run."""
+
+    class Changing:
+        __slots__ = ("left", "right")
+
+    changing = Changing()
+    changing.left, changing.right = 1, 2
+    assert value_of(changing)["left"] == 1
+    Changing.left = property(hostile.trap("Changing", "left"))  # type: ignore[assignment]
+    with hostile.untouched():
+        assert value_of(changing)["right"] == 2
+
+
 def deep_list(levels: int) -> Any:
     value: Any = []
     for _ in range(levels):

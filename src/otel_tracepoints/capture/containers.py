@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Tuple
 
 from otel_tracepoints import introspect
 from otel_tracepoints.capture import arrays, plain
-from otel_tracepoints.capture.shapes import Shape, fields_of
+from otel_tracepoints.capture.shapes import Shape, fields_of, slots_of
 from otel_tracepoints.model import JsonValue
 from otel_tracepoints.semconv import JSON_CIRCULAR, JSON_ITEMS, JSON_REPR, REDACTED
 
@@ -112,15 +112,7 @@ def read_object(reader: Reader, value: Any, shape: Shape, level: int) -> JsonVal
     if closed is not None:
         return closed
     try:
-        pairs: List[Tuple[Any, Any]] = []
-        if shape.slots:
-            mro = introspect.mro(type(value))
-            for index, name in shape.slots:
-                slot: Any = introspect.namespace(mro[index])[name]
-                try:
-                    pairs.append((name, slot.__get__(value)))
-                except AttributeError:  # not set
-                    continue
+        pairs: List[Tuple[Any, Any]] = [*slots_of(shape, value)]
         size = len(pairs)
         fields = fields_of(shape, value)
         if fields is not None:

@@ -6,6 +6,7 @@ alive nor hash one (a metaclass may have its own ``__hash__``).
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
 import types
@@ -163,7 +164,28 @@ def fields_of(shape: Shape, value: Any) -> Optional[Dict[Any, Any]]:
     """The instance's own namespace, or None; only through ``dict``'s methods (it may be a subclass)."""
     if shape.dict_at < 0:
         return None
-    owner = introspect.mro(type(value))[shape.dict_at]
-    found: Any = introspect.namespace(owner)["__dict__"].__get__(value)
+    found: Any = _descriptor(value, shape.dict_at, "__dict__")
+    if found is None:
+        return None
+    fields: Any = found.__get__(value)
+    kind = type(fields)
+    return fields if kind is dict or introspect.is_subtype(kind, dict) else None
+
+
+def slots_of(shape: Shape, value: Any) -> List[Tuple[str, Any]]:
+    """(name, value) of the slots that are set."""
+    pairs: List[Tuple[str, Any]] = []
+    for index, name in shape.slots:
+        slot = _descriptor(value, index, name)
+        if slot is not None:
+            with contextlib.suppress(AttributeError):  # not set
+                pairs.append((name, slot.__get__(value)))
+    return pairs
+
+
+def _descriptor(value: Any, index: int, name: str) -> Any:
+    """A C getter of the class, looked up anew: the application may have changed its class since."""
+    mro = introspect.mro(type(value))
+    found: Any = introspect.namespace(mro[index]).get(name) if index < len(mro) else None
     kind = type(found)
-    return found if kind is dict or introspect.is_subtype(kind, dict) else None
+    return found if kind is types.MemberDescriptorType or kind is types.GetSetDescriptorType else None
