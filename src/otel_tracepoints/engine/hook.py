@@ -33,7 +33,7 @@ _NOWHERE: Tuple[int, FrozenSet[int]] = (0, frozenset())
 numbers: Iterator[int] = itertools.count(1)
 
 
-if sys.version_info >= (3, 10):
+if sys.version_info >= (3, 9, 2):
 
     def arrived(site: int) -> None:
         """Called by rewritten code when a watched line is reached; never raises."""
