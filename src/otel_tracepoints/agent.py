@@ -266,7 +266,7 @@ class Agent:
         except EngineUnavailable as error:
             if not self._lenient or choice == "auto":
                 raise
-            self._problem(f"{error.message} The engine auto is used.")
+            self._problem(f"The engine {choice} cannot be used: {error.message} The engine auto is used.")
             return create_engine("auto", tool_id=tool_id)
 
     def _problem(self, sentence: str) -> None:

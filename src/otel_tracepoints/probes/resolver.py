@@ -171,14 +171,15 @@ class Resolver:
         wanted = segments(file)
         if not wanted:
             raise FileNotFound("The file has no name.", {"candidates": []})
-        explicit = os.path.isabs(file) or bool(os.path.dirname(file))
         real = self._paths.absolute(file)
-        if os.path.isabs(file) and exists(real):
+        # Also for a bare name: `app.py` is the program in the agent's start directory, which may
+        # not have begun yet, and not the one of some library.
+        if exists(real):
             return real
         loaded = self._loaded_files()
         if file in loaded:
             return file
-        if explicit and real in loaded:
+        if real in loaded:
             return real
 
         suffix = longest_suffix(wanted, loaded)
@@ -192,8 +193,6 @@ class Resolver:
         entries = _path_entries()
         direct = [self._paths.absolute(path) for path in find_directly(wanted, entries)]
         on_path = longest_suffix(wanted, direct)
-        if not on_path.whole and exists(real):
-            return real
         if not on_path.whole:
             deeper = [self._paths.absolute(path) for path in find_below(wanted[-1], entries)]
             on_path = longest_suffix(wanted, direct + deeper)
