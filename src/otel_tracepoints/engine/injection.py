@@ -88,7 +88,7 @@ class InjectionEngine:
                     touched.append(self._body(original, site.parents))
                 for body in touched:
                     self._arm(body)
-                self._swap(touched)
+                suspended = self._swap(touched)
             except Exception as error:
                 # Whatever the library or the interpreter did not like: the application goes on
                 # with what it had.
@@ -96,7 +96,7 @@ class InjectionEngine:
                     self._ledger.withdraw(key, watched, line)
                 self._disarm(touched)
                 raise PlacingFailed(f"The code could not be rewritten: {error}") from error
-            self._watch_frames(key, touched)
+            self._watch_frames(key, touched, suspended)
 
     def remove(self, key: str) -> None:
         """See `engine.base.Engine.remove`."""
@@ -191,8 +191,8 @@ class InjectionEngine:
             self._note_unreached(body)
         self._running.update()
 
-    def _swap(self, bodies: Sequence[_Body]) -> None:
-        """Put the present version of each in the place of all others."""
+    def _swap(self, bodies: Sequence[_Body]) -> List[holders.Suspendable]:
+        """Put the present version of each in the place of all others; returns who runs those."""
         replaced: Dict[int, _Body] = {}
         outdated: List[CodeType] = []
         for body in bodies:
@@ -205,9 +205,12 @@ class InjectionEngine:
                 replaced[id(code)] = body
                 outdated.append(code)
         # The makers first, then what they have made: what they make in between is new already.
-        if outdated:
-            for function in holders.find(outdated).functions:
-                function.__code__ = replaced[id(function.__code__)].current
+        if not outdated:
+            return []
+        found = holders.find(outdated)
+        for function in found.functions:
+            function.__code__ = replaced[id(function.__code__)].current
+        return found.suspended
 
     def _note_unreached(self, body: _Body) -> None:
         lines = {line: body.numbers[line] for line in self._lines(body)}
@@ -219,15 +222,12 @@ class InjectionEngine:
             else:
                 self._unreached.pop(id(code), None)
 
-    def _watch_frames(self, key: str, bodies: Sequence[_Body]) -> None:
-        codes = [
-            code for body in bodies for code in self._versions.family(body.original) if code is not body.current
-        ]
+    def _watch_frames(
+        self, key: str, bodies: Sequence[_Body], suspended: Sequence[holders.Suspendable]
+    ) -> None:
         for body in bodies:
             self._note_unreached(body)
-        suspended = holders.find(codes).suspended if codes else []
-        notes = self._running.update(suspended)
         known: List[str] = list(self._notes.get(key, ()))
-        known.extend(note for note in notes if note not in known)
+        known.extend(note for note in self._running.update(suspended) if note not in known)
         if known:
             self._notes[key] = tuple(known)
