@@ -16,9 +16,9 @@ from typing import Any, Iterator, List
 
 import pytest
 from click.testing import CliRunner
+from tests.support.otlp_receiver import closed_port
 
 from otel_tracepoints.cli.sink import command
-from tests.support.otlp_receiver import closed_port
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 SOURCE = str(pathlib.Path(__file__).resolve().parents[2] / "src")

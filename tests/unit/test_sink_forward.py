@@ -7,12 +7,12 @@ import time
 from typing import Any, Callable, Dict, List
 
 import pytest
+from tests.support.otlp_receiver import OtlpReceiver, closed_port, grpc_available
 
 from otel_tracepoints.errors import ConfigError
 from otel_tracepoints.sink.forward import ATTEMPTS, Forwarder
 from otel_tracepoints.sink.intake import ForwardedExport
 from otel_tracepoints.sink.upstream import Delivery, Upstream
-from tests.support.otlp_receiver import OtlpReceiver, closed_port, grpc_available
 
 
 class FakeUpstream(Upstream):
