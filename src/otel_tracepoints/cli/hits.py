@@ -7,6 +7,9 @@ from typing import Any, Dict, List
 from otel_tracepoints.cli.render import mapping, sequence, value_text
 from otel_tracepoints.cli.visible import visible
 
+#: Frames of a stack that are written out: beyond these it is mostly the framework's.
+_FRAMES = 8
+
 
 def hit_lines(hit: Dict[str, Any]) -> List[str]:
     """A hit of ``GET /hits``: a head line, then what it captured, indented.
@@ -29,12 +32,13 @@ def hit_lines(hit: Dict[str, Any]) -> List[str]:
         for watch in sequence(hit, "watches")
         if isinstance(watch, dict)
     )
-    for number, frame in enumerate(sequence(hit, "stack")):
-        if isinstance(frame, dict):
-            title = "at" if number == 0 else "by"
-            lines.append(
-                visible(f"    {title} {frame.get('file')}:{frame.get('line')} in {frame.get('function')}")
-            )
+    stack = [frame for frame in sequence(hit, "stack") if isinstance(frame, dict)]
+    for number, frame in enumerate(stack[:_FRAMES]):
+        title = "at" if number == 0 else "by"
+        place = f"{frame.get('file')}:{frame.get('line')} in {frame.get('function')}"
+        lines.append(visible(f"    {title} {place}"))
+    if len(stack) > _FRAMES:
+        lines.append(f"    by {len(stack) - _FRAMES} more (--json has them all)")
     tail = []
     if trace:
         tail.append(f"trace {trace.get('traceId')} span {trace.get('spanId')}")

@@ -8,6 +8,7 @@ import sys
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -74,22 +75,33 @@ class Screen:
 
     def facts(self, rows: Iterable[Sequence[object]]) -> None:
         """Names and values in two columns; rows with an empty value are left out."""
-        table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
-        for name, value in rows:
-            if value not in (None, "", [], ()):
-                table.add_row(Text(visible(name), style="bold"), Text(visible(value)))
-        self._console().print(table)
+        self._columns(None, [row for row in rows if row[1] not in (None, "", [], ())])
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """A table with a header line."""
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for name in header:
-            table.add_column(name, header_style="bold", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(visible(cell)) for cell in row))
+        self._columns(header, list(rows))
+
+    def _columns(self, header: Optional[Sequence[str]], rows: List[Sequence[object]]) -> None:
+        cells = [[visible(cell) for cell in row] for row in rows]
+        if not self._console().is_terminal:
+            self._plain_columns([list(header), *cells] if header else cells)
+            return
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=header is not None)
+        for number in range(len(cells[0]) if cells else 0):
+            # The first column is a name or an id, which one wants to copy in one piece.
+            name = header[number] if header else ""
+            style = "bold" if header is None and number == 0 else None
+            table.add_column(name, header_style="bold", style=style, overflow="fold", no_wrap=number == 0)
+        for row in cells:
+            table.add_row(*(Text(cell) for cell in row))
         self._console().print(table)
+
+    def _plain_columns(self, rows: List[List[str]]) -> None:
+        # In a pipe: as wide as it gets, nothing cut, nothing padded at the end.
+        widths = [max(cell_len(cell) for cell in column) for column in zip(*rows)]
+        for row in rows:
+            padded = [cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths)]
+            self.line("  ".join(padded).rstrip())
 
     def json_line(self, document: Any) -> None:
         """A document on one line of stdout, at once."""

@@ -212,7 +212,7 @@ def _suggestions(stage: Stage) -> List[str]:
     receipt = {
         "file": "shop/worker.py",
         "line": stage.line_of("worker.py", "receipt"),
-        "message": "receipt {order['number']}: {text}",
+        "message": "a receipt: {text}",
     }
     stock = {"file": "shop/stock.py", "line": stage.line_of("stock.py", "stock")}
     url = "" if control == DEFAULT_URL else f" --url {control}"
