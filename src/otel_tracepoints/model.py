@@ -118,11 +118,17 @@ class Location(NamedTuple):
 
 
 class StackFrame(NamedTuple):
-    """One frame of a captured stack, innermost first in ``Snapshot.stack``."""
+    """One frame of a captured stack, innermost first in ``Snapshot.stack``.
+
+    Attributes:
+        function: Fully qualified.
+        name: As a traceback shows it: ``work``, ``<module>``.
+    """
 
     file: str
     line: int
     function: str
+    name: str = ""
 
 
 class WatchValue(NamedTuple):
@@ -154,6 +160,7 @@ class Snapshot:
     __slots__ = (
         "arguments",
         "condition",
+        "failure",
         "fields",
         "file",
         "function",
@@ -198,6 +205,8 @@ class Snapshot:
         self.trace: Optional[TraceContext] = None
         #: True when any limit cut something.
         self.truncated = False
+        #: Code and text of a watch or message field that could not be evaluated.
+        self.failure: Optional[Tuple[str, str]] = None
         # Tracepoint.
         self.variables: Dict[str, JsonValue] = {}
         #: Names of the function's parameters, in order.

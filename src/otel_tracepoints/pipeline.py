@@ -23,7 +23,7 @@ from otel_tracepoints.expression import Expression, Template
 from otel_tracepoints.introspect import instance_dict
 from otel_tracepoints.limits import Governor, HitBudget, PauseClock, TokenBucket
 from otel_tracepoints.model import Snapshot
-from otel_tracepoints.probes.registry import Counts, Entry
+from otel_tracepoints.probes.registry import Counts, Entry, LastError
 
 #: Threads that are inside a hit now. Set operations are atomic, with and without the GIL.
 _BUSY: Set[int] = set()
@@ -152,6 +152,8 @@ class Gate:
             services.governor.spend(elapsed)
         if taken:
             plan.entry.last_hit_ns = snapshot.timestamp_ns
+            if snapshot.failure is not None:
+                plan.entry.error = LastError(*snapshot.failure, snapshot.timestamp_ns)
             services.observe(elapsed / 1e9)
             if budget.exhausted:
                 services.poke(plan.entry.probe.id)

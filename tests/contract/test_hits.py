@@ -98,6 +98,7 @@ def test_template_shows_failed_field_and_the_others(live: Live, target: TargetMa
     (hit,) = live.hits(point)
     assert hit["message"].startswith("n=4 <UNKNOWN_NAME: ")
     assert hit["message"].endswith(" total=00006")
+    assert live.point(point)["error"]["code"] == "UNKNOWN_NAME"
 
 
 def test_hit_limit_is_exact_across_threads(live: Live, target: TargetMaker) -> None:

@@ -105,7 +105,7 @@ class Collector:
             reader.allot(share)
             found.append(
                 WatchValue(
-                    self._policy.label(expression.source), self._watch(frame, expression, reader, clock)
+                    self._policy.label(expression.source), self._watch(frame, expression, snapshot, reader, clock)
                 )
             )
             room -= min(share, share - reader.room)
@@ -116,14 +116,18 @@ class Collector:
         snapshot.watches.extend(found)
         snapshot.truncated = snapshot.truncated or reader.truncated
 
-    def _watch(self, frame: FrameType, expression: Expression, reader: Reader, clock: Clock) -> JsonValue:
+    def _watch(
+        self, frame: FrameType, expression: Expression, snapshot: Snapshot, reader: Reader, clock: Clock
+    ) -> JsonValue:
         if clock.expired():
             reader.truncated = True
             return "<BUDGET: the time for this hit was used up>"
         try:
             evaluated = expression.evaluate(frame)
         except EvaluationError as error:
-            return self._policy.text(f"<{error.code}: {error.message}>")
+            message = self._policy.text(error.message)
+            snapshot.failure = (error.code, message)
+            return f"<{error.code}: {message}>"
         return REDACTED if evaluated.sensitive else reader.read(evaluated.value)
 
     def stack(self, frame: FrameType, snapshot: Snapshot, clock: Clock) -> None:

@@ -53,7 +53,7 @@ class MessageRenderer:
                 field = Field("<BUDGET: the time for this hit was used up>", "", True)
                 field = field._replace(value=field.text)
             else:
-                field = self._field(frame, part, clock)
+                field = self._field(frame, part, snapshot, clock)
             if field.truncated:
                 snapshot.truncated = True
             pieces.append(field.text)
@@ -71,14 +71,16 @@ class MessageRenderer:
             snapshot.fields = [self._field_called_back(value) for value in fields]
         snapshot.message = message
 
-    def _field(self, frame: FrameType, part: TemplateField, clock: Clock) -> Field:
+    def _field(self, frame: FrameType, part: TemplateField, snapshot: Snapshot, clock: Clock) -> Field:
         try:
             evaluated = part.expression.evaluate(frame)
             if evaluated.sensitive:
                 return Field(REDACTED, REDACTED)
             return print_field(evaluated.value, part.conversion, part.spec, self._policy, clock)
         except EvaluationError as error:
-            text = self._policy.text(f"<{error.code}: {error.message}>")
+            message = self._policy.text(error.message)
+            snapshot.failure = (error.code, message)
+            text = f"<{error.code}: {message}>"
         except Exception:
             # This field alone is lost; nothing of the value is told.
             text = "<TYPE_MISMATCH: the value cannot be shown>"

@@ -37,14 +37,20 @@ def collect_stack(
             return
         if current is frame:
             stack.append(
-                StackFrame(policy.label(snapshot.file), snapshot.line, policy.label(snapshot.function))
+                StackFrame(
+                    policy.label(snapshot.file),
+                    snapshot.line,
+                    policy.label(snapshot.function),
+                    policy.label(frame.f_code.co_name),
+                )
             )
         elif _is_ours(current):
             left_out += 1
         else:
             code = current.f_code
             file, function = policy.label(code.co_filename), policy.label(function_name(code))
-            stack.append(StackFrame(file, current.f_lineno or 0, function))
+            name = policy.label(code.co_name)
+            stack.append(StackFrame(file, current.f_lineno or 0, function, name))
             if len(stack) % _STEPS == 0 and clock.expired():
                 most = len(stack)
         current = current.f_back
