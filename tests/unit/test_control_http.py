@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_tracepoints.control import wire
+from otel_tracepoints.control import connection, wire
 from tests.support.control import Served, raw_exchange, serving
 
 LIMIT = 1024 * 1024
@@ -175,6 +175,22 @@ def test_the_switch_works_while_every_other_thread_is_busy(served: Served) -> No
         finally:
             served.debugger.unblocked.set()
         assert {reply.result().status for reply in busy} == {200}
+
+
+def test_a_client_that_asks_and_never_reads_is_let_go(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers do not pile up in the application's memory."""
+    monkeypatch.setattr(connection, "MAX_UNREAD_BYTES", 100_000)
+    ask = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 150
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(10)
+        sock.connect(("127.0.0.1", served.server.port))
+        with pytest.raises(ConnectionError):
+            for _ in range(1000):
+                sock.sendall(ask)
+    assert served.api.get("/health").status == 200
 
 
 def test_an_application_without_disk_can_still_be_debugged(

@@ -28,6 +28,8 @@ _LOGGER = logging.getLogger("otel_tracepoints")
 
 #: How long, and how much, is read of a body after it was refused.
 LINGER_SECONDS = 5.0
+#: Answers that a client did not read; one that asks on all the same is let go.
+MAX_UNREAD_BYTES = 32 * 1024 * 1024
 _LINGER_BYTES = 64 * 1024 * 1024
 
 
@@ -116,6 +118,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def service(self) -> None:
         """Serve the request, or let it wait. Called in a worker's thread."""
         if not self.requests:
+            return
+        if self.total_outbufs_len > MAX_UNREAD_BYTES:
+            self.cancel()
+            self.server.pull_trigger()
             return
         request = self.requests[0]
         self.parked = None

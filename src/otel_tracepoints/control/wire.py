@@ -119,7 +119,7 @@ class WireServer(TcpWSGIServer):  # type: ignore[misc]
                 if self._port_closing and self.socket is not None:
                     self.handle_close()
                 self.lot.expire()
-                self._end_lingering()
+                self._sweep()
             except Exception:
                 _LOGGER.exception("The control API's loop failed; it goes on")
                 time.sleep(_PAUSE_AFTER_ERROR)
@@ -185,10 +185,11 @@ class WireServer(TcpWSGIServer):  # type: ignore[misc]
             timeouts.append(LINGER_SECONDS)
         return min(timeouts, default=None)
 
-    def _end_lingering(self) -> None:
+    def _sweep(self) -> None:
+        """Close what is to be closed; waitress waits for that until the client reads."""
         now = time.monotonic()
         for channel in list(self.active_channels.values()):
-            if channel.linger_until and now >= channel.linger_until:
+            if channel.will_close or (channel.linger_until and now >= channel.linger_until):
                 channel.handle_close()
 
 
