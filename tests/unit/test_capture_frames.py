@@ -207,7 +207,7 @@ class TestStack:
             return self.stack(sys._getframe())
 
         stack = inner().stack
-        assert stack[0] == ("/srv/app/here.py", 42, "here.f")
+        assert stack[0] == ("/srv/app/here.py", 42, "here.f", "inner")
         assert stack[1].function == "here.test_innermost_first"
         assert stack[1].file == __file__
 
