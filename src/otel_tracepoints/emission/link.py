@@ -7,20 +7,13 @@ HTTP at some. So the port is a hint, and what actually answers decides.
 from __future__ import annotations
 
 import contextlib
-import importlib
 from typing import Any, Dict, Optional, Sequence
 
 from otel_tracepoints.config import Settings
-from otel_tracepoints.emission import bridge
-from otel_tracepoints.emission.transport import (
-    Answer,
-    Endpoint,
-    GrpcTransport,
-    HttpTransport,
-    Transport,
-    Verdict,
-    speaks_http2,
-)
+from otel_tracepoints.emission import bridge, grpc_transport
+from otel_tracepoints.emission.endpoint import Endpoint, speaks_http2
+from otel_tracepoints.emission.http_transport import HttpTransport
+from otel_tracepoints.emission.transport import Answer, Transport, Verdict
 
 GRPC, HTTP_PROTOBUF, HTTP_JSON = "grpc", "http/protobuf", "http/json"
 
@@ -58,7 +51,8 @@ class Link:
         self._encoders: Dict[str, Dict[str, bridge.Encode]] = {}
         self._load_encoders()
         http_hinted = self._configured.port == _HTTP_PORT or bool(self._configured.path)
-        self._grpc = self._asked in ("auto", GRPC) and HTTP_PROTOBUF in self._encoders and _grpc_importable()
+        may_grpc = self._asked in ("auto", GRPC) and HTTP_PROTOBUF in self._encoders
+        self._grpc = may_grpc and grpc_transport.usable()
         self._http = self._http_protocol()
         if self._asked == GRPC and not self._grpc:
             self.problem = "grpc cannot be imported on this interpreter; OTLP over HTTP is used instead"
@@ -94,6 +88,8 @@ class Link:
         self.protocol = None
         if transport is not None:
             transport.abandon()
+        if self._grpc and not grpc_transport.usable():
+            self._grpc = self._grpc_first = False
 
     def _send(self, signal: str, records: Sequence[Any], timeout: float) -> Answer:
         transport, protocol = self._transport, self.protocol
@@ -122,7 +118,7 @@ class Link:
 
     def _use(self, protocol: str) -> None:
         if protocol == GRPC:
-            self._transport = GrpcTransport(self._endpoint, self._user_agent)
+            self._transport = grpc_transport.GrpcTransport(self._endpoint, self._user_agent)
         else:
             self._transport = HttpTransport(self._endpoint, _CONTENT_TYPES[protocol], self._user_agent)
         self.protocol = protocol
@@ -130,7 +126,7 @@ class Link:
     def _switch(self) -> bool:
         """HTTP was tried and gRPC answered: go over to gRPC, or to the port that HTTP usually has."""
         self.close()
-        if self._asked != "auto":
+        if self._asked in (HTTP_PROTOBUF, HTTP_JSON):
             return False
         if self._grpc:
             self._use(GRPC)
@@ -176,15 +172,3 @@ class Link:
         if HTTP_JSON in self._encoders:
             return HTTP_JSON
         return HTTP_PROTOBUF if HTTP_PROTOBUF in self._encoders else None
-
-
-def _grpc_importable() -> bool:
-    try:
-        import grpc  # noqa: F401
-    except ImportError:
-        return False
-    for lazy in ("grpc._channel", "grpc.experimental"):
-        # What making the first channel would import, in the export thread.
-        with contextlib.suppress(ImportError):
-            importlib.import_module(lazy)
-    return True

@@ -10,8 +10,9 @@ import logging
 import threading
 import time
 from _queue import Empty
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
+from otel_tracepoints.emission.accounts import Settled
 from otel_tracepoints.emission.delivery import Delivered, Delivery, Item, Source
 
 logger = logging.getLogger("otel_tracepoints")
@@ -27,14 +28,6 @@ REQUEST_TIMEOUT = 10.0
 GIVE_UP_AFTER = 30.0
 #: Seconds between tries: the first, and the most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
-
-
-class Settled(NamedTuple):
-    """How many things left the pipeline: hits sent, hits dropped, and all together with reports."""
-
-    sent: int
-    dropped: int
-    total: int
 
 
 class Tick:
