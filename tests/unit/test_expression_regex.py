@@ -25,7 +25,7 @@ PATTERNS = [
 @settings(max_examples=400, deadline=None)
 def test_agrees_with_re(pattern: str, text: str) -> None:
     """A pattern that is accepted matches exactly where Python's own engine does."""
-    assert Regex(pattern).search(text, [10**9, 0]) == bool(re.search(pattern, text))
+    assert Regex(pattern).search(text, [10**9, 0, None]) == bool(re.search(pattern, text))
 
 
 @st.composite
@@ -55,7 +55,7 @@ def test_generated_patterns_agree_with_re(pattern: str, text: str) -> None:
         regex = Regex(pattern)
     except ValueError:
         return
-    assert regex.search(text, [10**9, 0]) == bool(re.search(pattern, text))
+    assert regex.search(text, [10**9, 0, None]) == bool(re.search(pattern, text))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_linear(pattern: str, warm: bool) -> None:
         fresh = regex if warm else Regex(pattern)
         start = time.perf_counter()
         try:
-            assert fresh.search("a" * MAX_SUBJECT, [WORK, 0]) is False
+            assert fresh.search("a" * MAX_SUBJECT, [WORK, 0, None]) is False
         except EvaluationError as error:
             assert error.code == "BUDGET"
         best = min(best, time.perf_counter() - start)
@@ -91,9 +91,9 @@ def test_linear(pattern: str, warm: bool) -> None:
 def test_subject_limit() -> None:
     """A text above 4 KiB is BUDGET."""
     regex = Regex("b$")
-    assert regex.search("a" * MAX_SUBJECT, [WORK, 0]) is False
+    assert regex.search("a" * MAX_SUBJECT, [WORK, 0, None]) is False
     with pytest.raises(EvaluationError) as caught:
-        regex.search("a" * (MAX_SUBJECT + 1), [WORK, 0])
+        regex.search("a" * (MAX_SUBJECT + 1), [WORK, 0, None])
     assert caught.value.code == "BUDGET"
 
 
@@ -102,21 +102,21 @@ def test_new_states_are_charged() -> None:
     regex = Regex("(a|b)*a" + "(a|b)" * 12 + "$")
     text = "".join(random.Random(1).choices("ab", k=4000))
     with pytest.raises(EvaluationError) as caught:
-        regex.search(text, [WORK, 0])
+        regex.search(text, [WORK, 0, None])
     assert caught.value.code == "BUDGET"
 
 
 def test_dynamic_patterns() -> None:
     """Patterns from values are kept, refused ones too, and long ones are BUDGET."""
-    state = [WORK, 0]
+    state = [WORK, 0, None]
     assert dynamic("a+b", state) is dynamic("a+b", state)
     for _ in range(2):
         with pytest.raises(EvaluationError) as caught:
-            dynamic("(a+)+", [WORK, 0])
+            dynamic("(a+)+", [WORK, 0, None])
         assert caught.value.code == "INVALID_REGEX"
         assert "(a+)+" not in caught.value.message
     with pytest.raises(EvaluationError) as caught:
-        dynamic("a" * 101, [WORK, 0])
+        dynamic("a" * 101, [WORK, 0, None])
     assert caught.value.code == "BUDGET"
     for number in range(200):
-        dynamic(f"x{number}", [WORK, 0])
+        dynamic(f"x{number}", [WORK, 0, None])

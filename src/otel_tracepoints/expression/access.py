@@ -8,7 +8,7 @@ from typing import Any
 from otel_tracepoints import introspect
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression import lookup
-from otel_tracepoints.expression.budget import MAX_ITEMS, MAX_STRING, State, over
+from otel_tracepoints.expression.budget import MAX_ITEMS, MAX_STRING, State, over, spend
 from otel_tracepoints.expression.comparison import equal
 from otel_tracepoints.expression.values import base_of, exact, is_number, named
 
@@ -29,9 +29,10 @@ def item(container: Any, key: Any, state: State, shown: str = "") -> Any:
         EvaluationError: ``UNKNOWN_KEY``, ``INDEX_OUT_OF_RANGE``, ``TYPE_MISMATCH``,
             ``UNSAFE_COMPARISON`` when only a key of the application could tell, ``BUDGET``.
     """
+    spend(state, 15)
     base, kind = base_of(container), base_of(key)
     if kind is str or kind is bytes or is_number(kind):
-        key = exact(key, kind)
+        key = exact(key, kind, state)
     if base is dict:
         value = lookup.get_item(container, key, state, equal)
         if value is introspect.MISSING:
@@ -51,7 +52,7 @@ def item(container: Any, key: Any, state: State, shown: str = "") -> Any:
         raise EvaluationError("INDEX_OUT_OF_RANGE", f"{named(container)} has fewer items") from None
 
 
-def section(container: Any, bounds: slice) -> Any:
+def section(container: Any, bounds: slice, state: State) -> Any:
     """``container[a:b:c]`` with constant bounds.
 
     Raises:
@@ -63,6 +64,9 @@ def section(container: Any, bounds: slice) -> Any:
     limit = _SLICED.get(id(base))
     if base is None or limit is None:
         raise EvaluationError("TYPE_MISMATCH", f"{named(container)} cannot be sliced")
-    if len(range(*bounds.indices(base.__len__(container)))) > limit:
+    size = len(range(*bounds.indices(base.__len__(container))))
+    if size > limit:
         raise over("the slice")
+    # Copying: a list's items are counted one by one, characters are not.
+    spend(state, 10 + (size >> (3 if limit == MAX_ITEMS else 7)))
     return base.__getitem__(container, bounds)

@@ -37,17 +37,19 @@ def binary(symbol: str, left: Any, right: Any, state: State) -> Any:
     Raises:
         EvaluationError: ``TYPE_MISMATCH``, ``DIVISION_BY_ZERO``, ``BUDGET``.
     """
-    spend(state, 4)
+    spend(state, 20)
     base, other = base_of(left), base_of(right)
     if is_number(base) and is_number(other):
+        if not ((base is int or base is float) and (other is int or other is float)):
+            spend(state, 60)
         return _numbers(symbol, exact(left, base), exact(right, other))
     if symbol == "+" and base is other and id(base) in _LIMITS:
-        return _joined(left, right, base)
+        return _joined(left, right, base, state)
     if symbol == "*":
         if id(base) in _LIMITS and (other is int or other is bool):
-            return _repeated(left, base, int.__pos__(right))
+            return _repeated(left, base, int.__pos__(right), state)
         if id(other) in _LIMITS and (base is int or base is bool):
-            return _repeated(right, other, int.__pos__(left))
+            return _repeated(right, other, int.__pos__(left), state)
     if symbol == "-" and id(base) in SET_IDS and id(other) in SET_IDS:
         return _difference(left, base, right, other, state)
     if (_is_calendar(base) or _is_calendar(other)) and (symbol != "%" or base is datetime.timedelta):
@@ -73,8 +75,6 @@ def unary(symbol: str, value: Any) -> Any:
 
 
 def _numbers(symbol: str, left: Any, right: Any) -> Any:
-    if symbol in _DIVISIONS and not right:
-        raise EvaluationError("DIVISION_BY_ZERO", f"'{symbol}' by zero")
     bits = _bits(left), _bits(right)
     if max(bits) > MAX_BITS or (symbol == "*" and sum(bits) > MAX_BITS):
         raise over("an integer")
@@ -86,6 +86,8 @@ def _numbers(symbol: str, left: Any, right: Any) -> Any:
         result = OPERATORS[symbol](left, right)
     except TypeError:
         raise _mismatch(symbol, left, right) from None
+    except ZeroDivisionError:
+        raise EvaluationError("DIVISION_BY_ZERO", f"'{symbol}' by zero") from None
     if type(result) is int and result.bit_length() > MAX_BITS:
         raise over("an integer")
     return result
@@ -111,6 +113,8 @@ def _decimals(symbol: str, left: Any, right: Any) -> Any:
     for value in (left, right):
         if type(value) is not decimal.Decimal and type(value) is not int and type(value) is not bool:
             raise _mismatch(symbol, left, right)
+    if symbol in _DIVISIONS and not right:
+        raise EvaluationError("DIVISION_BY_ZERO", f"'{symbol}' by zero")
     context = _context()
     operation: Dict[str, Callable[[Any, Any], Any]] = {
         "+": context.add,
@@ -126,15 +130,21 @@ def _decimals(symbol: str, left: Any, right: Any) -> Any:
         raise EvaluationError("TYPE_MISMATCH", f"'{symbol}' of these Decimals is not defined") from None
 
 
-def _joined(left: Any, right: Any, base: Any) -> Any:
-    if base.__len__(left) + base.__len__(right) > _LIMITS[id(base)]:
-        raise over("the result of '+'")
+def _charge(size: int, base: Any, what: str, state: State) -> None:
+    """For making a sequence of this size: a list's items are counted one by one, characters are not."""
+    limit = _LIMITS[id(base)]
+    if size > limit:
+        raise over(what)
+    spend(state, size >> (3 if limit == MAX_ITEMS else 7))
+
+
+def _joined(left: Any, right: Any, base: Any, state: State) -> Any:
+    _charge(base.__len__(left) + base.__len__(right), base, "the result of '+'", state)
     return base.__add__(_plain(left, base), _plain(right, base))
 
 
-def _repeated(value: Any, base: Any, times: int) -> Any:
-    if base.__len__(value) * max(times, 0) > _LIMITS[id(base)]:
-        raise over("the result of '*'")
+def _repeated(value: Any, base: Any, times: int, state: State) -> Any:
+    _charge(base.__len__(value) * max(times, 0), base, "the result of '*'", state)
     times = min(times, MAX_STRING)  # of nothing: an int of any size may stand here
     return base.__mul__(_plain(value, base), max(times, 0))
 

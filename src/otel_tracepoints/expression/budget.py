@@ -6,7 +6,7 @@ before it is done, so that no accepted expression stalls a thread for more than 
 
 from __future__ import annotations
 
-from typing import Final, List
+from typing import Any, Final, List
 
 from otel_tracepoints.errors import EvaluationError
 
@@ -23,16 +23,18 @@ MAX_DEPTH: Final = 50
 #: whole stays under 1 ms.
 WORK: Final = 12_000
 
-#: One evaluation's account, ``[units of work left, a sensitive name was read]``. A list, because
-#: making one costs a fifth of making an object with two attributes, once a hit.
-State = List[int]
+#: One evaluation's account, ``[units of work left, a sensitive name was read, f_locals]``. A list,
+#: because making one costs a fifth of making an object with three attributes, once a hit. The
+#: frame's f_locals is kept for the evaluation, as up to 3.12 each reading of it copies all locals.
+State = List[Any]
 LEFT: Final = 0
 SENSITIVE: Final = 1
+NAMESPACE: Final = 2
 
 
 def new_state() -> State:
     """A full account."""
-    return [WORK, 0]
+    return [WORK, 0, None]
 
 
 def spend(state: State, units: int) -> None:

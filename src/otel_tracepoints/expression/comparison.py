@@ -35,6 +35,7 @@ def equal(left: Any, right: Any, state: State, depth: int = 0) -> bool:
             if kind is str or kind is bytes
             else bool(left == right)
         )
+    spend(state, 10)
     base, other = base_of(left), base_of(right)
     if is_number(base) and is_number(other):
         return special.compare_numbers(operator.eq, left, base, right, other)
@@ -114,6 +115,7 @@ def less(left: Any, right: Any, compare: Comparer, state: State, depth: int = 0)
     Raises:
         EvaluationError: ``TYPE_MISMATCH`` when the two have no order, ``UNSAFE_COMPARISON``, ``BUDGET``.
     """
+    spend(state, 10)
     base, other = base_of(left), base_of(right)
     if is_number(base) and is_number(other):
         if base is complex or other is complex:
@@ -162,11 +164,12 @@ def contains(wanted: Any, container: Any, state: State) -> bool:
     Raises:
         EvaluationError: ``TYPE_MISMATCH`` when nothing can be in it, ``UNSAFE_COMPARISON``, ``BUDGET``.
     """
+    spend(state, 10)
     base, kind = base_of(container), base_of(wanted)
     if base is str or base is bytes:
         return sequences.in_text(wanted, kind, container, base, state)
     if type(wanted) is not kind and (kind is str or kind is bytes or is_number(kind)):
-        wanted = exact(wanted, kind)
+        wanted = exact(wanted, kind, state)
     if base is not None and id(base) in SEQUENCE_IDS:
         return lookup.in_sequence(pieces(container, base, state), wanted, state, equal)
     if base is dict:

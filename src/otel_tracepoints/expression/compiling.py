@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import operator
 from types import FrameType
-from typing import Any, Callable, Dict, List, Tuple, Union
+from typing import Any, Callable, Dict, Tuple
 
-from otel_tracepoints.errors import EvaluationError
-from otel_tracepoints.expression import access, arithmetic, comparison, methods, regex, scope, syntax
-from otel_tracepoints.expression.budget import SENSITIVE, State
+from otel_tracepoints.expression import access, arithmetic, comparison, methods, scope, syntax
+from otel_tracepoints.expression.budget import SENSITIVE, State, spend
+from otel_tracepoints.expression.closures import (
+    Relation,
+    against_constant,
+    argument,
+    chain,
+    instance_of,
+    local_of_that_name,
+    mark_key,
+    matches,
+)
 from otel_tracepoints.expression.model import NamePredicate, Node
-from otel_tracepoints.expression.values import base_of, exact, named, truth
+from otel_tracepoints.expression.values import truth
 from otel_tracepoints.introspect import MISSING, read_attribute
 
 _COMPARERS: Dict[str, Callable[[Any, Any], Any]] = {
@@ -27,10 +35,6 @@ _ARITHMETIC = {"Add": "+", "Sub": "-", "Mult": "*", "Div": "/", "FloorDiv": "//"
 _KEYWORDS = {"true": True, "false": False, "null": None}
 #: Longest constant that is compared without being charged.
 _SHORT = 256
-#: So much of a dynamic key is looked at as a name.
-_NAME = 256
-
-Relation = Callable[[Any, Any, State], bool]
 
 
 def compile_tree(checked: syntax.Checked, is_sensitive: NamePredicate) -> Tuple[Node, bool]:
@@ -73,7 +77,7 @@ class _Compiler:
         part = self.compile(node)
         if _gives_bool(node):
             return part  # type: ignore[return-value]
-        return lambda frame, state: truth(part(frame, state))
+        return lambda frame, state: truth(part(frame, state), state)
 
     def _marked(self, read: Node, *names: str) -> Node:
         """``read``, noting that what it reads must not be shown when one of the names is sensitive."""
@@ -102,21 +106,21 @@ class _Compiler:
         name = node.id
         if name in _KEYWORDS:
             value = _KEYWORDS[name]
-            reader = scope.shadowable(name, lambda frame: value)
+            reader = scope.shadowable(name, lambda frame, state: value)
         elif name == "this":
-            return self._marked(_without_state(scope.shadowable(name, scope.this)), name, "self")
+            return self._marked(scope.shadowable(name, scope.this), name, "self")
         elif name == "args":
             return self._arguments()
         else:
             # A bare `locals` is a variable like any other: only `locals.x` means something.
             reader = scope.name_reader(name)
-        return self._marked(_without_state(reader), name)
+        return self._marked(reader, name)
 
     def _arguments(self) -> Node:
         sensitive = self._is_sensitive
 
         def read(frame: FrameType, state: State) -> object:
-            shadow = scope.local(frame, "args")
+            shadow = scope.local(frame, "args", state)
             if shadow is not MISSING:
                 if sensitive("args"):
                     state[SENSITIVE] = 1
@@ -124,16 +128,21 @@ class _Compiler:
             names, rest = scope.parameters(frame.f_code)
             if any(map(sensitive, names)) or (rest is not None and sensitive(rest)):
                 state[SENSITIVE] = 1
-            return scope.arguments(frame)
+            return scope.arguments(frame, state)
 
         return self._marked(read, "args")
 
     def _attribute(self, node: ast.Attribute) -> Node:
         name = node.attr
         if isinstance(node.value, ast.Name) and node.value.id == "locals":
-            return self._marked(_local_of_that_name(name), name)
+            return self._marked(local_of_that_name(name), name)
         owner = self.compile(node.value)
-        return self._marked(lambda frame, state: read_attribute(owner(frame, state), name), name)
+
+        def read(frame: FrameType, state: State) -> object:
+            spend(state, 30)
+            return read_attribute(owner(frame, state), name)
+
+        return self._marked(read, name)
 
     def _subscript(self, node: ast.Subscript) -> Node:
         key: Any = node.slice
@@ -147,11 +156,11 @@ class _Compiler:
                     for each in (key.lower, key.upper, key.step)
                 ]
             )
-            return lambda frame, state: access.section(owner(frame, state), bounds)
+            return lambda frame, state: access.section(owner(frame, state), bounds, state)
         find = self.compile(key)
         sensitive = self._is_sensitive
         if isinstance(node.value, ast.Name) and node.value.id == "args":
-            return _argument(find, sensitive)
+            return argument(find, sensitive)
         owner = self.compile(node.value)
         fixed = syntax.constant(key)
         if fixed is not syntax.NOT_CONSTANT:
@@ -164,7 +173,7 @@ class _Compiler:
 
         def read_dynamic(frame: FrameType, state: State) -> object:
             container, wanted = owner(frame, state), find(frame, state)
-            _mark_key(wanted, sensitive, state)
+            mark_key(wanted, sensitive, state)
             return access.item(container, wanted, state)
 
         return read_dynamic
@@ -179,7 +188,7 @@ class _Compiler:
                 value = part(frame, state)
                 if value is stop:
                     return value
-                if value is not (not stop) and truth(value) is stop:
+                if value is not (not stop) and truth(value, state) is stop:
                     return value
             return value
 
@@ -211,11 +220,11 @@ class _Compiler:
         names = [type(each).__name__ for each in node.ops]
         relations = [_relation(name) for name in names]
         if len(relations) > 1:
-            return _chain(operands, relations)
+            return chain(operands, relations)
         fixed = syntax.constant(node.comparators[0])
         short = isinstance(fixed, str) and len(fixed) <= _SHORT
         if names[0] in _COMPARERS and (short or type(fixed) in (int, float)):
-            return _against_constant(operands[0], _COMPARERS[names[0]], fixed, relations[0])
+            return against_constant(operands[0], _COMPARERS[names[0]], fixed, relations[0])
         left, right, relation = operands[0], operands[1], relations[0]
         return lambda frame, state: relation(left(frame, state), right(frame, state), state)
 
@@ -224,8 +233,7 @@ class _Compiler:
         if isinstance(function, ast.Name):
             if function.id == "isinstance":
                 value = self.compile(node.args[0])
-                types = tuple(_type(name) for name in syntax.isinstance_types(node.args[1]) or ())
-                return lambda frame, state: methods.is_instance(value(frame, state), types)
+                return instance_of(value, syntax.isinstance_types(node.args[1]) or ())
             call = methods.FUNCTIONS[function.id][2]
             arguments = [self.compile(each) for each in node.args]
             if len(arguments) == 1:
@@ -235,106 +243,8 @@ class _Compiler:
         receiver, name = self.compile(function.value), function.attr
         arguments = [self.compile(each) for each in node.args]
         if name == "matches":
-            return _matches(receiver, arguments[0], node.args[0])
+            return matches(receiver, arguments[0], node.args[0])
         method = methods.METHODS[name][1]
         return lambda frame, state: method(
             name, receiver(frame, state), tuple([each(frame, state) for each in arguments]), state
         )
-
-
-def _without_state(read: scope.Reader) -> Node:
-    return lambda frame, state: read(frame)
-
-
-def _local_of_that_name(name: str) -> Node:
-    def read(frame: FrameType, state: State) -> object:
-        shadow = scope.local(frame, "locals")
-        if shadow is not MISSING:
-            return read_attribute(shadow, name)
-        return scope.own_local(frame, name)
-
-    return read
-
-
-def _mark_key(key: Any, is_sensitive: NamePredicate, state: State) -> None:
-    base = base_of(key)
-    if base is str or base is bytes:
-        start: Any = base.__getitem__(key, slice(0, _NAME))
-    else:
-        return
-    if is_sensitive(start if base is str else start.decode("latin-1")):
-        state[SENSITIVE] = 1
-
-
-def _argument(find: Node, is_sensitive: NamePredicate) -> Node:
-    """``args[i]``: only that parameter is read, and its name says whether it is sensitive."""
-
-    def read(frame: FrameType, state: State) -> object:
-        index: Any = find(frame, state)
-        shadow = scope.local(frame, "args")
-        if shadow is not MISSING:
-            if is_sensitive("args"):
-                state[SENSITIVE] = 1
-            _mark_key(index, is_sensitive, state)
-            return access.item(shadow, index, state)
-        if base_of(index) not in (int, bool):
-            raise EvaluationError("TYPE_MISMATCH", f"an index of args is an int, not {named(index)}")
-        value, name = scope.argument(frame, int.__pos__(index))
-        if is_sensitive(name):
-            state[SENSITIVE] = 1
-        return value
-
-    return read
-
-
-def _chain(operands: List[Node], relations: List[Relation]) -> Node:
-    first, rest = operands[0], list(zip(relations, operands[1:]))
-
-    def hold(frame: FrameType, state: State) -> bool:
-        left = first(frame, state)
-        for relation, operand in rest:
-            right = operand(frame, state)
-            if not relation(left, right, state):
-                return False
-            left = right
-        return True
-
-    return hold
-
-
-def _against_constant(left: Node, compare: Callable[[Any, Any], Any], fixed: Any, relation: Relation) -> Node:
-    """The commonest condition: on an exact builtin value the operator itself is safe, short and fast."""
-    kind = type(fixed)
-    other = float if kind is int else int if kind is float else kind
-
-    def hold(frame: FrameType, state: State) -> bool:
-        value = left(frame, state)
-        if type(value) is kind or type(value) is other:
-            return bool(compare(value, fixed))
-        return relation(value, fixed, state)
-
-    return hold
-
-
-def _type(name: str) -> Union[type, str]:
-    bare = name[len("builtins.") :] if name.startswith("builtins.") else name
-    found = getattr(builtins, bare, None)
-    return found if isinstance(found, type) else name
-
-
-def _matches(receiver: Node, pattern: Node, node: ast.expr) -> Node:
-    fixed = regex.Regex(str(node.value)).warm() if isinstance(node, ast.Constant) else None
-
-    def search(frame: FrameType, state: State) -> bool:
-        text = receiver(frame, state)
-        if base_of(text) is not str:
-            raise EvaluationError("TYPE_MISMATCH", f"{named(text)} has no method 'matches' here")
-        compiled = fixed
-        if compiled is None:
-            wanted = pattern(frame, state)
-            if base_of(wanted) is not str:
-                raise EvaluationError("TYPE_MISMATCH", f"a pattern is a str, not {named(wanted)}")
-            compiled = regex.dynamic(exact(wanted, str), state)
-        return compiled.search(exact(text, str), state)
-
-    return search

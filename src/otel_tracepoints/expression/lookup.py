@@ -16,7 +16,7 @@ import operator
 from typing import Any, Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Tuple
 
 from otel_tracepoints.errors import EvaluationError
-from otel_tracepoints.expression.budget import State, spend
+from otel_tracepoints.expression.budget import MAX_DEPTH, State, spend
 from otel_tracepoints.expression.special import compares_by_identity
 from otel_tracepoints.expression.values import SIMPLE_IDS, base_of, named
 from otel_tracepoints.introspect import MISSING
@@ -98,7 +98,7 @@ def get_item(mapping: Any, key: Any, state: State, equal: Equal) -> Any:
         or simple_keys(dict.__iter__(mapping), state)
     ):
         return dict.get(mapping, key, MISSING)
-    _check_hashable(key)
+    _check_hashable(key, state)
     for _, value in _candidates(dict.items(mapping), key, state, equal):
         return value
     return MISSING
@@ -110,7 +110,7 @@ def has_member(members: Any, base: Any, key: Any, state: State, equal: Equal) ->
     if id(type(key)) in SIMPLE_IDS and simple_keys(base.__iter__(members), state):
         spend(state, _weight(key))
         return bool(base.__contains__(members, key))
-    _check_hashable(key)
+    _check_hashable(key, state)
     return any_equal(base.__iter__(members), key, state, equal)
 
 
@@ -122,8 +122,12 @@ def _weight(value: Any) -> int:
     return value.bit_length() >> 12 if kind is int else 0
 
 
-def _check_hashable(key: Any) -> None:
+def _check_hashable(key: Any, state: State, depth: int = 0) -> None:
     base = base_of(key)
+    if base is tuple and depth < MAX_DEPTH:
+        spend(state, 2 * tuple.__len__(key))
+        for each in tuple.__iter__(key):
+            _check_hashable(each, state, depth + 1)
     for each in (list, dict, set, bytearray, collections.deque):
         if base is each:
             raise EvaluationError("TYPE_MISMATCH", f"{named(key)} cannot be a key")

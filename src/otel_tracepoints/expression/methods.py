@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import operator
-from typing import Any, Callable, Dict, List, Tuple, Union
+from typing import Any, Callable, Dict, FrozenSet, List, Tuple
 
 from otel_tracepoints import introspect
 from otel_tracepoints.errors import EvaluationError
@@ -36,7 +36,7 @@ def _prefix(slot: str) -> Method:
             if tuple.__len__(wanted) > MAX_ITEMS:
                 raise over("the tuple of prefixes")
             return any(call(name, value, (each,), state) for each in tuple.__getitem__(wanted, slice(None)))
-        spend(state, 1)
+        spend(state, 10)
         if kind is not base:
             raise EvaluationError("TYPE_MISMATCH", f"'{name}' of {named(value)} takes no {named(wanted)}")
         if base.__len__(wanted) > base.__len__(value):
@@ -44,7 +44,7 @@ def _prefix(slot: str) -> Method:
         if base.__len__(wanted) > MAX_STRING:
             raise over("the text compared")
         spend(state, base.__len__(wanted) >> 9)
-        return bool(getattr(base, slot)(value, exact(wanted, kind)))
+        return bool(getattr(base, slot)(value, exact(wanted, kind, state)))
 
     return call
 
@@ -56,7 +56,7 @@ def _converted(slot: str) -> Method:
         if size > MAX_STRING:
             raise over("the text")
         # Case conversion of text that is not ASCII takes some 5-10 ns a character.
-        spend(state, size // 8)
+        spend(state, 10 + size // 8)
         result = getattr(base, slot)(value)
         if len(result) > MAX_STRING:
             raise over("the text")
@@ -136,7 +136,7 @@ def _quantifier(name: str, stop: bool) -> Function:
             return any(values) if stop else all(values)
         for value in values:
             spend(state, 4)
-            if truth(value) is stop:
+            if truth(value, state) is stop:
                 return stop
         return not stop
 
@@ -154,10 +154,15 @@ FUNCTIONS: Dict[str, Tuple[int, int, Function]] = {
 }
 
 
-def is_instance(value: Any, types: Tuple[Union[type, str], ...]) -> bool:
-    """True when a type in the real MRO of ``type(value)`` is one of these: builtin types, or ``module.Qualname``."""
-    for each in introspect.mro(type(value)):
-        for wanted in types:
-            if each is wanted or (type(wanted) is str and introspect.type_name(each) == wanted):
+def is_instance(value: Any, ids: FrozenSet[int], names: FrozenSet[str], state: State) -> bool:
+    """True when a type in the real MRO of ``type(value)`` is one of these: ids of builtin types, ``module.Qualname``s."""
+    mro = introspect.mro(type(value))
+    for each in mro:
+        if id(each) in ids:
+            return True
+    if names:
+        spend(state, 30 * len(mro))
+        for each in mro:
+            if introspect.type_name(each) in names:
                 return True
     return False

@@ -68,7 +68,8 @@ class Expression:
         try:
             if self._plain:
                 return self._node(frame, new_state())  # type: ignore[return-value]
-            return truth(self._node(frame, new_state()))
+            state = new_state()
+            return truth(self._node(frame, state), state)
         except EvaluationError:
             raise
         except Exception as error:

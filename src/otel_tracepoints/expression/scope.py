@@ -14,11 +14,11 @@ from types import CodeType, FrameType
 from typing import Any, Callable, List, Optional, Tuple
 
 from otel_tracepoints.errors import EvaluationError
-from otel_tracepoints.expression.budget import MAX_ITEMS, over
+from otel_tracepoints.expression.budget import MAX_ITEMS, NAMESPACE, State, new_state, over, spend
 from otel_tracepoints.introspect import MISSING, is_subtype
 
 #: Reads one name in a frame.
-Reader = Callable[[FrameType], Any]
+Reader = Callable[[FrameType, State], Any]
 
 
 def _own_namespace_type() -> type:
@@ -33,7 +33,7 @@ _HAS_PROXY = sys.version_info >= (3, 13)
 _FUNCTION_NAMESPACE: type = _own_namespace_type()
 
 
-def local(frame: FrameType, name: str) -> Any:
+def local(frame: FrameType, name: str, state: State) -> Any:
     """A local, cell or free variable, or `MISSING` when the frame has none of this name.
 
     Raises:
@@ -41,10 +41,12 @@ def local(frame: FrameType, name: str) -> Any:
             the name exists), ``UNSAFE_ATTRIBUTE`` when the namespace is no dict.
     """
     code = frame.f_code
-    namespace = frame.f_locals
+    namespace: Any = state[NAMESPACE]
+    if namespace is None:
+        namespace = state[NAMESPACE] = frame.f_locals
     if type(namespace) is _FUNCTION_NAMESPACE and (_HAS_PROXY or code.co_flags & _OPTIMIZED):
         try:
-            return namespace[name]
+            return namespace[name]  # type: ignore[index]
         except KeyError:
             pass
         if not code.co_flags & _OPTIMIZED or _only_in_comprehensions(code, name):
@@ -93,7 +95,7 @@ def _captured_by_class_body(frame: FrameType, name: str) -> Any:
             break
         for constant in holder.f_code.co_consts:
             if constant is code:
-                return local(holder, name)
+                return local(holder, name, new_state())
         holder = holder.f_back
     raise EvaluationError("UNKNOWN_NAME", f"'{name}' cannot be read in a class body")
 
@@ -105,8 +107,8 @@ def name_reader(name: str) -> Reader:
     compared, as it is whenever the application itself, or CPython for it, looks there.
     """
 
-    def missing(frame: FrameType) -> Any:
-        value = local(frame, name)
+    def missing(frame: FrameType, state: State) -> Any:
+        value = local(frame, name, state)
         if value is MISSING:
             value = dict.get(frame.f_globals, name, MISSING)
             if value is MISSING:
@@ -115,24 +117,29 @@ def name_reader(name: str) -> Reader:
 
     if _HAS_PROXY:
 
-        def read(frame: FrameType) -> Any:
-            namespace = frame.f_locals
+        def read(frame: FrameType, state: State) -> Any:
+            namespace: Any = state[NAMESPACE]
+            if namespace is None:
+                namespace = state[NAMESPACE] = frame.f_locals
             if type(namespace) is _FUNCTION_NAMESPACE:
                 try:
-                    return namespace[name]
+                    return namespace[name]  # type: ignore[index]
                 except KeyError:
                     pass
-            return missing(frame)
+            return missing(frame, state)
 
         return read
 
-    def read_dict(frame: FrameType) -> Any:
+    def read_dict(frame: FrameType, state: State) -> Any:
         if frame.f_code.co_flags & _OPTIMIZED:
+            namespace: Any = state[NAMESPACE]
+            if namespace is None:
+                namespace = state[NAMESPACE] = frame.f_locals
             try:
-                return frame.f_locals[name]
+                return namespace[name]
             except KeyError:
                 pass
-        return missing(frame)
+        return missing(frame, state)
 
     return read_dict
 
@@ -140,24 +147,24 @@ def name_reader(name: str) -> Reader:
 def shadowable(name: str, otherwise: Reader) -> Reader:
     """``args``, ``this``, ``locals``, ``true``, ``false``, ``null``: a local of the same name comes first."""
 
-    def read(frame: FrameType) -> Any:
-        value = local(frame, name)
-        return otherwise(frame) if value is MISSING else value
+    def read(frame: FrameType, state: State) -> Any:
+        value = local(frame, name, state)
+        return otherwise(frame, state) if value is MISSING else value
 
     return read
 
 
-def this(frame: FrameType) -> Any:
+def this(frame: FrameType, state: State) -> Any:
     """The local ``self``."""
-    value = local(frame, "self")
+    value = local(frame, "self", state)
     if value is MISSING:
         raise EvaluationError("UNKNOWN_NAME", "'this' needs a local named 'self'")
     return value
 
 
-def own_local(frame: FrameType, name: str) -> Any:
+def own_local(frame: FrameType, name: str, state: State) -> Any:
     """``locals.name``: the local, never a global."""
-    value = local(frame, name)
+    value = local(frame, name, state)
     if value is MISSING:
         raise EvaluationError("UNKNOWN_NAME", f"'{name}' is not a local")
     return value
@@ -171,34 +178,44 @@ def parameters(code: CodeType) -> Tuple[Tuple[str, ...], Optional[str]]:
     return names[:count], rest
 
 
-def arguments(frame: FrameType) -> Tuple[Any, ...]:
+def arguments(frame: FrameType, state: State) -> Tuple[Any, ...]:
     """``args``: the current values of the positional parameters, then the items of ``*rest``."""
     names, rest = parameters(frame.f_code)
-    values: List[Any] = [own_local(frame, name) for name in names]
+    spend(state, 10 * len(names))
+    values: List[Any] = [own_local(frame, name, state) for name in names]
     if rest is not None:
-        values.extend(_rest_items(own_local(frame, rest), rest))
+        items = own_local(frame, rest, state)
+        base = _rest_base(items, rest)
+        if base.__len__(items) > MAX_ITEMS:
+            raise over("args")
+        spend(state, base.__len__(items) >> 3)
+        values.extend(base.__getitem__(items, slice(None)))
     return tuple(values)
 
 
-def argument(frame: FrameType, index: int) -> Tuple[Any, str]:
+def argument(frame: FrameType, index: int, state: State) -> Tuple[Any, str]:
     """``args[index]`` and the name of the parameter it belongs to."""
     names, rest = parameters(frame.f_code)
+    size = len(names)
+    if 0 <= index < size:
+        return own_local(frame, names[index], state), names[index]
     items: Any = ()
-    if rest is not None and not 0 <= index < len(names):
-        items = _rest_items(own_local(frame, rest), rest)
-    size = len(names) + len(items)
-    position = index + size if index < 0 else index
-    if not 0 <= position < size:
-        raise EvaluationError("INDEX_OUT_OF_RANGE", f"args has {size} items")
-    if position < len(names):
-        return own_local(frame, names[position]), names[position]
-    return items[position - len(names)], rest or ""
+    base: Any = tuple
+    if rest is not None:
+        items = own_local(frame, rest, state)
+        base = _rest_base(items, rest)
+    total = size + base.__len__(items)
+    position = index + total if index < 0 else index
+    if not 0 <= position < total:
+        raise EvaluationError("INDEX_OUT_OF_RANGE", f"args has {total} items")
+    if position < size:
+        return own_local(frame, names[position], state), names[position]
+    return base.__getitem__(items, position - size), rest or ""
 
 
-def _rest_items(value: Any, name: str) -> Any:
-    base = tuple if is_subtype(type(value), tuple) else list if is_subtype(type(value), list) else None
-    if base is None:
-        raise EvaluationError("TYPE_MISMATCH", f"'*{name}' does not hold a tuple any more")
-    if base.__len__(value) > MAX_ITEMS:
-        raise over("args")
-    return base.__getitem__(value, slice(None))
+def _rest_base(value: Any, name: str) -> Any:
+    """The type whose slots read what ``*rest`` holds now; the function may have assigned to it."""
+    for base in (tuple, list):
+        if is_subtype(type(value), base):
+            return base
+    raise EvaluationError("TYPE_MISMATCH", f"'*{name}' does not hold a tuple any more")

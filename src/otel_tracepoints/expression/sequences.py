@@ -120,4 +120,4 @@ def in_text(wanted: Any, kind: Any, text: Any, base: Any, state: State) -> bool:
     else:
         spend(state, size >> 4)
     # bytes would ask a subclass for its __index__ first.
-    return bool(base.__contains__(text, exact(wanted, base)))
+    return bool(base.__contains__(text, exact(wanted, base, state)))

@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from otel_tracepoints import introspect
 from otel_tracepoints.errors import EvaluationError
-from otel_tracepoints.expression.budget import MAX_STRING, over
+from otel_tracepoints.expression.budget import MAX_STRING, State, over, spend
 
 #: Exact builtin types on whose instances CPython's own ``==``, ``<`` and hash run no other code.
 SIMPLE_IDS = frozenset(id(each) for each in (str, int, float, bool, type(None), bytes, complex))
@@ -47,8 +47,10 @@ def named(value: object) -> str:
     return f"'{introspect.type_name(type(value))}'"
 
 
-def exact(value: Any, base: Optional[type]) -> Any:
+def exact(value: Any, base: Optional[type], state: Optional[State] = None) -> Any:
     """A number, str or bytes of a subclass as the builtin type itself; anything else as it is.
+
+    The copy of a text is charged to ``state`` where one is given.
 
     Raises:
         EvaluationError: ``BUDGET`` when the copy would be too large.
@@ -63,6 +65,8 @@ def exact(value: Any, base: Optional[type]) -> Any:
     if base is str:
         if str.__len__(value) > MAX_STRING:
             raise over("a string")
+        if state is not None:
+            spend(state, str.__len__(value) >> 7)
         return str.__str__(value)
     if base is int:
         return int.__pos__(value)
@@ -73,6 +77,8 @@ def exact(value: Any, base: Optional[type]) -> Any:
     if base is bytes:
         if bytes.__len__(value) > MAX_STRING:
             raise over("a bytes object")
+        if state is not None:
+            spend(state, bytes.__len__(value) >> 7)
         return bytes.__getitem__(value, slice(None))
     if base is decimal.Decimal:
         if decimal.Decimal.__sizeof__(value) > _DECIMAL_BYTES:
@@ -97,7 +103,7 @@ def _fraction(value: Any) -> fractions.Fraction:
     return result
 
 
-def truth(value: Any) -> bool:
+def truth(value: Any, state: State) -> bool:
     """The truth of a value, as Python's ``bool`` would say.
 
     Raises:
@@ -110,6 +116,7 @@ def truth(value: Any) -> bool:
         return False
     if cls is str or cls is int or cls is list or cls is dict or cls is tuple or cls is float:
         return bool(value)
+    spend(state, 10)
     base = introspect.builtin_base(cls)
     if is_number(base):
         if base is int:
@@ -122,6 +129,7 @@ def truth(value: Any) -> bool:
         return measure(value) != 0
     if base is datetime.timedelta:
         return datetime.timedelta.__bool__(value)
+    spend(state, 30)
     for name in ("__bool__", "__len__"):
         if introspect.class_attribute(cls, name) is not introspect.MISSING:
             raise EvaluationError(
