@@ -110,6 +110,16 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     linger_bytes = 0
     linger_until = 0.0
 
+    def add_channel(self, map: Optional[Dict[int, Any]] = None) -> None:
+        """It is open."""
+        super().add_channel(map)
+        self.server.note_sockets()
+
+    def del_channel(self, map: Optional[Dict[int, Any]] = None) -> None:
+        """It is about to be closed."""
+        super().del_channel(map)
+        self.server.note_sockets()
+
     def is_urgent(self) -> bool:
         """Whether its request is served ahead of others."""
         request = self.requests[0] if self.requests else None

@@ -13,7 +13,7 @@ import select
 import socket
 import threading
 import time
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Tuple
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -61,6 +61,8 @@ class WireServer(TcpWSGIServer):  # type: ignore[misc]
         self._stopping = False
         self._port_closing = False
         self._trigger_lock = threading.Lock()
+        self._listening = sock
+        self._open: Tuple[Optional[socket.socket], ...] = (sock,)
         self.lot = make_lot(self.pull_trigger)
         adjustments = Adjustments(
             sockets=[sock],
@@ -157,19 +159,28 @@ class WireServer(TcpWSGIServer):  # type: ignore[misc]
         self._stopping = True
         self.pull_trigger()
 
+    def note_sockets(self) -> None:
+        """Remember what is open, for a child that may be forked at any moment."""
+        channels = [channel.socket for channel in self.active_channels.values()]
+        self._open = (self._listening, *channels)
+
     def after_fork_in_child(self) -> None:
-        """Close what the child inherited, without a lock, without touching the parent's."""
-        self._stopping = True
-        for dispatcher in list(self._map.values()):
-            if dispatcher is not self.trigger and dispatcher.socket is not None:
-                _close_descriptor(dispatcher.socket.detach())
-        self._map.clear()
+        """Close what the child inherited, without touching the parent's.
+
+        Takes no lock, not even a dict's: where there is no GIL, the loop's thread may have held
+        it when the process forked, and nobody would ever release it here.
+        """
+        for sock in self._open:
+            if sock is not None:
+                # No shutdown, which the parent would see, and no second close by a finaliser.
+                _close_descriptor(sock.detach())
         pipe = self.trigger
-        descriptors = [*pipe._fds, pipe.socket.fd] if pipe.kind == "pipe" else []
+        if pipe.kind != "pipe" or pipe._closed:
+            return
+        descriptors = [*pipe._fds, pipe.socket.fd]
         pipe._fds = []
         pipe._closed = True
-        if descriptors:
-            pipe.socket.fd = -1
+        pipe.socket.fd = -1
         for descriptor in descriptors:
             _close_descriptor(descriptor)
 
@@ -194,6 +205,8 @@ class WireServer(TcpWSGIServer):  # type: ignore[misc]
 
 
 def _close_descriptor(descriptor: int) -> None:
+    if descriptor < 0:
+        return
     try:
         os.close(descriptor)
     except OSError:
