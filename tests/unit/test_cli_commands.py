@@ -537,3 +537,12 @@ def test_something_else_on_the_port_is_three(api, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "not an agent's control API" in err
+
+
+@pytest.mark.parametrize("arguments", [["--json", "sink"], ["sink", "--json"]])
+def test_json_reaches_the_sink_from_either_side(monkeypatch, arguments):
+    """``sink`` has a ``--json`` of its own; given before the subcommand it counts as well."""
+    seen = []
+    monkeypatch.setattr("otel_tracepoints.cli.sink._run", lambda *given: seen.append(given) or 0)
+    assert main(arguments) == 0
+    assert seen[0][-1] is True
