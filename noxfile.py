@@ -7,6 +7,7 @@ environment, against the installed package; ``--force-python PATH`` takes anothe
 from __future__ import annotations
 
 import os
+import pathlib
 
 import nox
 
@@ -28,7 +29,9 @@ def tests(session: nox.Session) -> None:
     """The test suite, on this interpreter."""
     _install(session)
     session.run("python", "-c", "import otel_tracepoints as o, sys; print(sys.version, o.__version__)")
-    session.run("python", "-m", "pytest", *(session.posargs or ["tests"]), env={"PYTHONDONTWRITEBYTECODE": "1"})
+    session.run(
+        "python", "-m", "pytest", *(session.posargs or ["tests"]), env={"PYTHONDONTWRITEBYTECODE": "1"}
+    )
 
 
 @nox.session
@@ -74,9 +77,7 @@ def wheel(session: nox.Session) -> None:
     session.install("build")
     out = session.create_tmp()
     session.run("python", "-m", "build", "--wheel", "--outdir", out)
-    wheels = sorted(name for name in os.listdir(out) if name.endswith(".whl"))
-    session.install(f"otel-tracepoints[all] @ file://{out}/{wheels[-1]}")
+    (built,) = pathlib.Path(out).glob("*.whl")
+    session.install(f"otel-tracepoints[all] @ {built.as_uri()}")
     session.chdir(out)
     session.run("otel-tracepoints", "demo")
-
-

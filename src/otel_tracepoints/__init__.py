@@ -37,7 +37,7 @@ from otel_tracepoints.errors import (
     UnknownField,
 )
 from otel_tracepoints.model import CaptureLimits, Probe, ProbeType, RateLimit
-from otel_tracepoints.version import VERSION as __version__
+from otel_tracepoints.version import VERSION as __version__  # noqa: N811 - the usual name of it
 
 if TYPE_CHECKING:
     from otel_tracepoints.agent import Agent

@@ -185,7 +185,9 @@ class Agent:
         for name in config.unknown_variables():
             self._problem(f"{name} is set, but there is no such setting.")
         if self.settings.broker_url is not None:
-            self._problem("A broker is configured, but brokers are not supported yet: probes are set by the API.")
+            self._problem(
+                "A broker is configured, but brokers are not supported yet: probes are set by the API."
+            )
         self._emitter.attach_counters(self._debugger.hit_counts, self._debugger.active_count)
         self._emitter.start()
         if self.settings.control_api_enabled:
@@ -217,8 +219,9 @@ class Agent:
 
     def _stop(self) -> None:
         """Leave nothing behind: no hook, no port, no thread; waits at most `STOP_TIMEOUT` for the sink."""
-        probes, events = self._debugger.probe_count(), sum(
-            count for (_, outcome), count in self._debugger.hit_counts().items() if outcome == "emitted"
+        probes, events = (
+            self._debugger.probe_count(),
+            sum(count for (_, outcome), count in self._debugger.hit_counts().items() if outcome == "emitted"),
         )
         if self._server is not None:
             self._server.stop()

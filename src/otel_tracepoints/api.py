@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 
 class _NotGiven(int):
-    """A default that can be told from the same value given on purpose: an argument wins over the
-    environment, a default does not."""
+    """A default that can be told from the same value given on purpose.
+
+    An argument wins over the environment, a default does not.
+    """
 
 
 class _TrueNotGiven(_NotGiven):

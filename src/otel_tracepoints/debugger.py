@@ -319,7 +319,7 @@ class Debugger:
         for entry in self._registry.entries():
             self._apply(entry)
 
-    def _look_after(self, poked: Set[str]) -> Optional[float]:
+    def _look_after(self, _poked: Set[str]) -> Optional[float]:
         """One round of the timekeeper; answers when it wants the next."""
         delays: List[float] = []
         with self._lock:

@@ -95,9 +95,9 @@ def _exporter(protocol: str, url: str) -> Tuple[str, str]:
     if not over_http and _importable("opentelemetry.exporter.otlp.proto.grpc"):
         return "otlp_proto_grpc", url
     endpoint = url.rstrip("/") + "/v1/traces"
-    if protocol == "http/json" or not _importable("grpc"):
-        if _importable("opentelemetry.exporter.otlp.json.http"):
-            return "otlp_json_http", endpoint
+    wants_json = protocol == "http/json" or not _importable("grpc")
+    if wants_json and _importable("opentelemetry.exporter.otlp.json.http"):
+        return "otlp_json_http", endpoint
     return "otlp_proto_http", endpoint
 
 

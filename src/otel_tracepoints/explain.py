@@ -46,5 +46,3 @@ def summarise(entry: Entry, facts: Mapping[str, Any], *, awake: bool) -> str:
     if counts[Outcome.EMITTED.value] and sink.get("connected") is False:
         text += f" The event sink {sink.get('url')} cannot be reached: {sink.get('lastError')}"
     return text
-
-

@@ -10,6 +10,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
 from otel_tracepoints.engine.base import Engine
 from otel_tracepoints.version import NAME, VERSION
 
+
 def free_threaded() -> bool:
     """Whether this interpreter runs without the GIL now."""
     enabled = getattr(sys, "_is_gil_enabled", None)
@@ -67,5 +68,3 @@ def health(facts: Facts) -> Dict[str, Any]:
     if facts.problems:
         answer["problems"] = list(facts.problems)
     return answer
-
-

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import builtins
 import collections
-import datetime  # noqa: ICN001 - named in full, like its types in the answers
+import datetime
 import decimal
 import enum
 import fractions

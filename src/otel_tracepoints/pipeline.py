@@ -218,4 +218,3 @@ def _task_name() -> Optional[str]:
     except Exception:  # no running loop, a task that is no asyncio.Task, a half-imported asyncio
         return None
     return name if type(name) is str else None
-

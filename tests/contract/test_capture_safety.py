@@ -45,7 +45,10 @@ def test_no_code_of_the_application_runs(live: Live, target: TargetMaker) -> Non
     assert live.counts(points[0]) == {"emitted": 1}
     (hit,) = live.hits(points[0])
     assert [watch["expression"] for watch in hit["watches"]] == [
-        "value", "value.computed", "value.column", "len(value)",
+        "value",
+        "value.computed",
+        "value.column",
+        "len(value)",
     ]
     assert "UNSAFE_ATTRIBUTE" in json.dumps(hit["watches"][1]["value"])
     assert live.counts(points[5]) == {"emitted": 1}

@@ -7,7 +7,6 @@ import time
 from typing import Any, Dict, List
 
 import pytest
-
 from tests.support.live import WIDE_OPEN, Live, TargetMaker, ok
 
 LOOP = """
@@ -57,8 +56,9 @@ def test_dropped_hits_are_reported_with_their_number(live: Live, target: TargetM
     point = live.logpoint(program, "body", "{i}", rateLimit={"limitPerSecond": 0.001, "burst": 1})
     program.work(50)
     live.sink.wait_for(
-        lambda: sum(log["attributes"]["probe.dropped.count"] for log in live.logs("probe.error.rateLimit"))
-        == 49
+        lambda: (
+            sum(log["attributes"]["probe.dropped.count"] for log in live.logs("probe.error.rateLimit")) == 49
+        )
     )
     (first, *_rest) = live.logs("probe.error.rateLimit")
     assert first["attributes"]["probe.id"] == point["id"]
@@ -102,7 +102,7 @@ def test_template_shows_failed_field_and_the_others(live: Live, target: TargetMa
 
 
 def test_hit_limit_is_exact_across_threads(live: Live, target: TargetMaker) -> None:
-    """maxHits 3 gives exactly 3 hits, whichever of 8 threads arrive."""
+    """MaxHits 3 gives exactly 3 hits, whichever of 8 threads arrive."""
     program = target(LOOP)
     point = live.logpoint(program, "body", "{i}", maxHits=3)
     threads = [threading.Thread(target=program.work, args=(200,)) for _ in range(8)]
@@ -118,7 +118,9 @@ def test_hit_limit_is_exact_across_threads(live: Live, target: TargetMaker) -> N
 def test_counts_are_exact_across_threads(live: Live, target: TargetMaker) -> None:
     """Arrivals from 8 threads are all counted, each in one outcome."""
     program = target(LOOP)
-    point = live.logpoint(program, "body", "{i}", condition="i > 9", rateLimit={"limitPerSecond": 1, "burst": 1})
+    point = live.logpoint(
+        program, "body", "{i}", condition="i > 9", rateLimit={"limitPerSecond": 1, "burst": 1}
+    )
     threads = [threading.Thread(target=program.work, args=(250,)) for _ in range(8)]
     for thread in threads:
         thread.start()

@@ -13,7 +13,6 @@ import zipfile
 from typing import Any, Callable, Dict
 
 import pytest
-
 from tests.support.live import WIDE_OPEN, Live, Target, TargetMaker, ok
 
 KINDS = """
@@ -433,7 +432,7 @@ def test_lines_are_those_that_create_accepts(live: Live, target: TargetMaker) ->
 
 
 def test_explain_says_why_nothing_arrives(live: Live, target: TargetMaker) -> None:
-    """explain tells pending, unreached, false condition, disabled and asleep apart."""
+    """Explain tells pending, unreached, false condition, disabled and asleep apart."""
     program = target(
         """
         def work(n):
@@ -462,5 +461,13 @@ def test_explain_says_why_nothing_arrives(live: Live, target: TargetMaker) -> No
     live.api.post(f"/points/{point['id']}/disable")
     assert "disabled" in explain()["summary"]
     assert list(explain()) == [
-        "summary", "state", "module", "files", "functions", "reached", "counts", "error", "eventSink",
+        "summary",
+        "state",
+        "module",
+        "files",
+        "functions",
+        "reached",
+        "counts",
+        "error",
+        "eventSink",
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, List
 
 import pytest
-
 from tests.support.live import Live, TargetMaker, ok
 
 #: Each would be a catastrophe to see outside; the marker is what is searched for.
@@ -49,7 +48,9 @@ def run(live: Live, target: TargetMaker) -> None:
     watches = ["password", "account.password", "password[0:8]", "args[0]", "headers", "error"]
     live.tracepoint(program, "work", watch=watches, snapshot={"maxDepth": 5})
     live.logpoint(
-        program, "work", "{password} {password.upper()} {account} {url} {jwt} {card} {github} {error} {args} {pair}"
+        program,
+        "work",
+        "{password} {password.upper()} {account} {url} {jwt} {card} {github} {error} {args} {pair}",
     )
     live.tracepoint(program, "work", condition=f"url == '{URL}'", tags=[f"card {CARD}"])
     secrets = {**SECRETS, "extra": (JWT, CARD, URL, GITHUB)}

@@ -8,7 +8,6 @@ import time
 from typing import Callable, Dict, Iterator, List
 
 import pytest
-
 from tests.support.live import ok
 from tests.support.otlp_receiver import OtlpReceiver, closed_port, grpc_available
 from tests.support.processes import Process, instrument_command
@@ -119,8 +118,12 @@ def test_bad_settings_never_stop_the_application(launch: LaunchApp) -> None:
     with OtlpReceiver("http") as sink:
         app = launch(
             sink.url,
-            {"DEBUGIN_QUEUE_SIZE": "many", "TRACEPOINTDEBUG_ENGINE": "native", "DEBUGIN_TYPO": "1",
-             "SIDEKICK_BROKER_HOST": "broker.example.com"},
+            {
+                "DEBUGIN_QUEUE_SIZE": "many",
+                "TRACEPOINTDEBUG_ENGINE": "native",
+                "DEBUGIN_TYPO": "1",
+                "SIDEKICK_BROKER_HOST": "broker.example.com",
+            },
         )
         health = app.wait_for_api()
         problems = " ".join(health["problems"])
@@ -133,7 +136,8 @@ def test_bad_settings_never_stop_the_application(launch: LaunchApp) -> None:
 
 
 @pytest.mark.parametrize(
-    "environment", [{"OTEL_SDK_DISABLED": "true"}, {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "otel_tracepoints"}]
+    "environment",
+    [{"OTEL_SDK_DISABLED": "true"}, {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "otel_tracepoints"}],
 )
 def test_opentelemetrys_switches_are_obeyed(launch: LaunchApp, environment: Dict[str, str]) -> None:
     """OTEL_SDK_DISABLED and OTEL_PYTHON_DISABLED_INSTRUMENTATIONS keep the agent from starting."""

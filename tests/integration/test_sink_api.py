@@ -14,7 +14,11 @@ from otel_tracepoints.sink import Event, SinkServer
 from otel_tracepoints.sink.store import MemoryStore, StoreUnavailable
 
 CLIENT = {
-    "hostname": "box", "applicationName": "shop", "applicationInstanceId": "1", "agentVersion": "2.0", "runtime": "java",
+    "hostname": "box",
+    "applicationName": "shop",
+    "applicationInstanceId": "1",
+    "agentVersion": "2.0",
+    "runtime": "java",
     "runtimeVersion": "21",
 }
 
@@ -62,7 +66,10 @@ def test_health_has_the_fields_of_the_contract(api: Api) -> None:
     version, uptime = health.pop("version"), health.pop("uptime")
     assert re.fullmatch(r"\d+\.\d+.*", version)
     assert health == {
-        "status": "healthy", "received": {"spans": 0, "logs": 0, "events": 0}, "stored": 0, "dropped": 0,
+        "status": "healthy",
+        "received": {"spans": 0, "logs": 0, "events": 0},
+        "stored": 0,
+        "dropped": 0,
     }
     assert 0 <= uptime <= api("GET", "/health")[1]["uptime"] < 60
 
@@ -70,9 +77,18 @@ def test_health_has_the_fields_of_the_contract(api: Api) -> None:
 def test_an_event_is_posted_and_read_back(api: Api) -> None:
     """202 with id and time; then it is there, unchanged, by its id and in the list, on one connection."""
     status, accepted, _ = api("POST", "/api/events", envelope(1, extra={"a": [1, None, "é"]}))
-    assert (status, accepted) == (202, {"status": "accepted", "id": envelope(1)["id"], "timestamp": envelope(1)["timestamp"]})
-    assert api("GET", f"/api/events/{envelope(1)['id']}")[:2] == (200, envelope(1, extra={"a": [1, None, "é"]}))
-    assert api("GET", "/api/events")[:2] == (200, {"events": [envelope(1, extra={"a": [1, None, "é"]})], "total": 1})
+    assert (status, accepted) == (
+        202,
+        {"status": "accepted", "id": envelope(1)["id"], "timestamp": envelope(1)["timestamp"]},
+    )
+    assert api("GET", f"/api/events/{envelope(1)['id']}")[:2] == (
+        200,
+        envelope(1, extra={"a": [1, None, "é"]}),
+    )
+    assert api("GET", "/api/events")[:2] == (
+        200,
+        {"events": [envelope(1, extra={"a": [1, None, "é"]})], "total": 1},
+    )
     assert api("GET", "/health")[1]["received"]["events"] == 1
 
 

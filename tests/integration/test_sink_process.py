@@ -23,9 +23,12 @@ from otel_tracepoints.cli.sink import command
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 SOURCE = str(pathlib.Path(__file__).resolve().parents[2] / "src")
 ENVELOPE = {
-    "name": "probe.hit.logpoint", "timestamp": "2026-11-20T10:00:00.000Z", "id": "00000000-0000-4000-8000-000000000001",
+    "name": "probe.hit.logpoint",
+    "timestamp": "2026-11-20T10:00:00.000Z",
+    "id": "00000000-0000-4000-8000-000000000001",
     "client": dict.fromkeys(
-        ("hostname", "applicationName", "applicationInstanceId", "agentVersion", "runtime", "runtimeVersion"), "x\x1b[31m"
+        ("hostname", "applicationName", "applicationInstanceId", "agentVersion", "runtime", "runtimeVersion"),
+        "x\x1b[31m",
     ),
     "payload": {"probeId": "p1", "file": "a.py", "line": 3, "message": "\x1b]0;owned\x07 é"},
 }
@@ -38,7 +41,9 @@ class Sink:
         code = "from otel_tracepoints.cli.sink import command; command()"
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, "--port", "0", *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": SOURCE, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": SOURCE, **environment},
         )
         assert self.process.stdout is not None
         assert self.process.stderr is not None
@@ -48,7 +53,9 @@ class Sink:
         self.url, self.port = found.group(), int(found.group(1))
 
     def post(self, envelope: Any = ENVELOPE) -> None:
-        request = urllib.request.Request(self.url + "/api/events", json.dumps(envelope).encode(), {"content-type": "application/json"})
+        request = urllib.request.Request(
+            self.url + "/api/events", json.dumps(envelope).encode(), {"content-type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=10) as answer:
             assert answer.status == 202
 
@@ -75,7 +82,9 @@ def test_a_signal_ends_it_within_a_second_with_open_connections(started: List[Si
     sink = Sink()
     started.append(sink)
     beginnings = (
-        b"", b"GET /health HT", b"POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{",
+        b"",
+        b"GET /health HT",
+        b"POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0",
     )
     clients = [socket.create_connection(("127.0.0.1", sink.port)) for _ in beginnings]

@@ -25,9 +25,7 @@ class Reply(NamedTuple):
 class ApiClient:
     """``ApiClient("http://127.0.0.1:5001").post("/tracepoints", {"file": …, "line": …})``."""
 
-    def __init__(
-        self, base_url: str, token: Optional[str] = None, timeout: float = 10.0
-    ) -> None:
+    def __init__(self, base_url: str, token: Optional[str] = None, timeout: float = 10.0) -> None:
         parts = urlsplit(base_url)
         assert parts.hostname and parts.port
         self.host, self.port = parts.hostname, parts.port

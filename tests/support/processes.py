@@ -41,8 +41,13 @@ class Process:
         env.update(environment)
         self.output: List[str] = []
         self.process = subprocess.Popen(
-            list(command), cwd=str(cwd), env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, universal_newlines=True,
+            list(command),
+            cwd=str(cwd),
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -65,7 +70,9 @@ class Process:
             for line in list(self.output):
                 if text in line:
                     return line.rstrip("\n")
-            if time.monotonic() > deadline or (self.process.poll() is not None and not self._reader.is_alive()):
+            if time.monotonic() > deadline or (
+                self.process.poll() is not None and not self._reader.is_alive()
+            ):
                 raise AssertionError(f"{text!r} was not printed; output:\n{''.join(self.output)}")
             time.sleep(0.01)
 
@@ -105,8 +112,13 @@ def run_python(code: str, environment: Optional[Mapping[str, str]] = None, timeo
     env = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "DEBUGIN_"))}
     env.update(environment or {})
     done = subprocess.run(
-        [sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        universal_newlines=True, timeout=timeout, check=False,
+        [sys.executable, "-c", code],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        timeout=timeout,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout

@@ -14,7 +14,9 @@ from otel_tracepoints.model import ProbeType, Report, Snapshot
 
 def tracepoint(probe_id: str = "tp", **fields: Any) -> Snapshot:
     """A tracepoint's hit; fields of `Snapshot` by name."""
-    return _snapshot(Snapshot(probe_id, ProbeType.TRACEPOINT, "/srv/shop/cart.py", 42, "shop.cart.total"), fields)
+    return _snapshot(
+        Snapshot(probe_id, ProbeType.TRACEPOINT, "/srv/shop/cart.py", 42, "shop.cart.total"), fields
+    )
 
 
 def logpoint(probe_id: str = "lp", message: str = "hello", **fields: Any) -> Snapshot:

@@ -91,9 +91,9 @@ def test_bad_argument_is_refused() -> None:
 
 def test_unknown_variables_are_found() -> None:
     """A slip of the pen under DEBUGIN_ is named; other prefixes are not ours."""
-    assert config.unknown_variables({"DEBUGIN_CONTROL_PORT": "1", "DEBUGIN_QUEUE_SIZE": "1", "OTHER": "1"}) == [
-        "DEBUGIN_CONTROL_PORT"
-    ]
+    assert config.unknown_variables(
+        {"DEBUGIN_CONTROL_PORT": "1", "DEBUGIN_QUEUE_SIZE": "1", "OTHER": "1"}
+    ) == ["DEBUGIN_CONTROL_PORT"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, Tuple
 
 import pytest
-
 from tests.support.api_client import ApiClient, Reply
 from tests.support.control import Served, serving
 
@@ -39,9 +38,7 @@ def is_error(reply: Reply, status: int, code: str) -> Dict[str, Any]:
     return details
 
 
-@pytest.mark.parametrize(
-    ("path", "body"), [("/tracepoints", BODY), ("/logpoints", {**BODY, "message": "m"})]
-)
+@pytest.mark.parametrize(("path", "body"), [("/tracepoints", BODY), ("/logpoints", {**BODY, "message": "m"})])
 def test_a_create_call_answers_the_point_and_where_it_is(api: ApiClient, path: str, body: Any) -> None:
     """201, a Location that can be followed, and the point as every other call shows it."""
     reply = api.post(path, {**body, "id": "shop:1.a_b-c"})
@@ -233,10 +230,17 @@ def test_a_body_that_is_not_json_is_malformed(api: ApiClient, raw: bytes) -> Non
     is_error(api.request("PUT", "/points/p", raw=raw), 400, "MALFORMED_JSON")
 
 
-@pytest.mark.parametrize("type_", ["text/plain", "application/x-www-form-urlencoded", "", None, "application/jsonx"])
+@pytest.mark.parametrize(
+    "type_", ["text/plain", "application/x-www-form-urlencoded", "", None, "application/jsonx"]
+)
 def test_a_body_must_be_declared_json(api: ApiClient, type_: Any) -> None:
     """415 for what a web page may send unasked, on every call that has a body."""
-    for method, path in [("POST", "/tracepoints"), ("PATCH", "/points/p"), ("POST", "/sleep"), ("GET", "/points")]:
+    for method, path in [
+        ("POST", "/tracepoints"),
+        ("PATCH", "/points/p"),
+        ("POST", "/sleep"),
+        ("GET", "/points"),
+    ]:
         reply = api.request(method, path, BODY, headers={"Content-Type": type_})
         is_error(reply, 415, "UNSUPPORTED_MEDIA_TYPE")
 
@@ -365,9 +369,7 @@ def test_every_change_that_is_asked_for_is_audited_once(served: Served) -> None:
     ]
 
 
-def test_a_broken_audit_does_not_undo_an_answer(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_audit_does_not_undo_an_answer(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """The change is made, so it is answered as made."""
     monkeypatch.setattr(served.debugger, "audit", None)
     assert served.api.post("/tracepoints", BODY).status == 201

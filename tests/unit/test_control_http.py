@@ -10,9 +10,9 @@ from typing import Any, Iterator, List
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.control import Served, raw_exchange, serving
 
 from otel_tracepoints.control import connection, wire
-from tests.support.control import Served, raw_exchange, serving
 
 LIMIT = 1024 * 1024
 

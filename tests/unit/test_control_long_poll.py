@@ -9,9 +9,9 @@ import time
 from typing import Callable
 
 import pytest
+from tests.support.control import Served, raw_exchange, serving
 
 from otel_tracepoints.control import parking
-from tests.support.control import Served, raw_exchange, serving
 
 
 def until(true: Callable[[], bool], seconds: float = 10.0) -> None:

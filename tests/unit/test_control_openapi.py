@@ -7,6 +7,7 @@ import re
 from typing import Any, Dict, Iterator, Set
 
 import pytest
+from tests.support.control import serving
 
 from otel_tracepoints import schema
 from otel_tracepoints.control.openapi import document
@@ -14,7 +15,6 @@ from otel_tracepoints.control.refusal import STATUS
 from otel_tracepoints.control.routes import ROUTES
 from otel_tracepoints.errors import InvalidProbe
 from otel_tracepoints.model import ProbeType
-from tests.support.control import serving
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,7 @@ def test_every_reference_leads_somewhere_and_every_schema_is_used(doc: Dict[str,
 
 def test_every_call_of_the_contract_is_there(doc: Dict[str, Any]) -> None:
     """Methods and paths, each with a unique operation."""
-    calls = {
-        f"{method.upper()} {path}" for path, methods in doc["paths"].items() for method in methods
-    }
+    calls = {f"{method.upper()} {path}" for path, methods in doc["paths"].items() for method in methods}
     assert calls == {
         "GET /health",
         "GET /points",

@@ -11,13 +11,13 @@ import threading
 from typing import Any
 
 import pytest
+from tests.support.api_client import ApiClient
+from tests.support.control import raw_exchange, serving
+from tests.support.fake_debugger import FakeDebugger
 
 from otel_tracepoints.config import Settings
 from otel_tracepoints.control import ControlServer
 from otel_tracepoints.errors import ConfigError, ControlApiError
-from tests.support.api_client import ApiClient
-from tests.support.control import raw_exchange, serving
-from tests.support.fake_debugger import FakeDebugger
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -139,7 +139,12 @@ def test_an_idle_server_sleeps() -> None:
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
 def test_other_loopback_addresses() -> None:
     """IPv6, names, and the whole of 127/8."""
-    for host, expected in [("::1", "::1"), ("[::1]", "::1"), ("localhost", "127.0.0.1"), ("127.0.0.2", "127.0.0.2")]:
+    for host, expected in [
+        ("::1", "::1"),
+        ("[::1]", "::1"),
+        ("localhost", "127.0.0.1"),
+        ("127.0.0.2", "127.0.0.2"),
+    ]:
         try:
             with serving(control_api_host=host) as served:
                 assert served.server.host == expected
@@ -330,7 +335,11 @@ def test_importing_the_api_leaves_the_gil_off() -> None:
 def test_a_server_that_cannot_start_its_threads_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Late in an interpreter's exit no thread can be started."""
     begin = threading.Thread.start
-    for failing in ("otel-tracepoints-control-2", "otel-tracepoints-control-hits", "otel-tracepoints-control"):
+    for failing in (
+        "otel-tracepoints-control-2",
+        "otel-tracepoints-control-hits",
+        "otel-tracepoints-control",
+    ):
 
         def start(self: threading.Thread) -> None:
             if self.name == failing:

@@ -10,9 +10,9 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests.support.control import Served, serving
 
 from otel_tracepoints.control import tracing
-from tests.support.control import Served, serving
 
 
 @pytest.fixture
@@ -101,9 +101,7 @@ def test_only_our_errors_are_errors(served: Served, exporter: InMemorySpanExport
     assert "error.type" not in (theirs.attributes or {})
 
 
-def test_a_long_poll_is_one_span_of_its_whole_length(
-    served: Served, exporter: InMemorySpanExporter
-) -> None:
+def test_a_long_poll_is_one_span_of_its_whole_length(served: Served, exporter: InMemorySpanExporter) -> None:
     """However often it was looked at while it waited."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(served.api.get, "/hits?wait=0.3&point=mine")

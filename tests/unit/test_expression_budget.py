@@ -122,7 +122,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "names", "expected"), CASES, ids=[f"{n}: {c[0][:40]}" for n, c in enumerate(CASES)])
+@pytest.mark.parametrize(
+    ("text", "names", "expected"), CASES, ids=[f"{n}: {c[0][:40]}" for n, c in enumerate(CASES)]
+)
 def test_bounded(text: str, names: Any, expected: Any) -> None:
     """The worst that an expression can ask for ends in about a millisecond, with the answer or BUDGET."""
     code = timed(text, frame(**names))
@@ -138,7 +140,9 @@ def test_ten_thousand_items_are_within_the_budget() -> None:
     assert parse_condition("'x9999' in x").test(frame(x=[f"x{i}" for i in range(10_000)])) is True
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="before 3.11 a dict does not show that all its keys are strings")
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="before 3.11 a dict does not show that all its keys are strings"
+)
 def test_large_dict_of_strings() -> None:
     """A dict of strings is read however large it is."""
     assert parse_watch("x['k5']").evaluate(frame(x={f"k{i}": i for i in range(300_000)})).value == 5
@@ -193,4 +197,10 @@ def test_a_whole_expression_of_any_one_part_is_bounded(part: str) -> None:
     }  # fmt: skip
     for joint in ("&&", "||"):
         text = joint.join([part] * ((4096 + len(joint)) // (len(part) + len(joint))))
-        assert timed(text, frame(**names)) in (None, "BUDGET", "TYPE_MISMATCH", "UNKNOWN_KEY", "UNKNOWN_ATTRIBUTE")
+        assert timed(text, frame(**names)) in (
+            None,
+            "BUDGET",
+            "TYPE_MISMATCH",
+            "UNKNOWN_KEY",
+            "UNKNOWN_ATTRIBUTE",
+        )

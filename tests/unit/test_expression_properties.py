@@ -32,7 +32,9 @@ values = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
         st.lists(inner, max_size=4).map(tuple),
-        st.dictionaries(st.one_of(st.integers(-3, 3), st.text("ab", max_size=2), st.booleans()), inner, max_size=4),
+        st.dictionaries(
+            st.one_of(st.integers(-3, 3), st.text("ab", max_size=2), st.booleans()), inner, max_size=4
+        ),
         st.frozensets(st.one_of(st.integers(-3, 3), st.text("ab", max_size=2)), max_size=4),
     ),
     max_leaves=5,
@@ -42,12 +44,21 @@ expressions = st.recursive(
     lambda inner: st.one_of(
         st.builds("({} {} {})".format, inner, st.sampled_from("+ - * / // % and or".split()), inner),
         st.builds(
-            "({} {} {})".format, inner, st.sampled_from("== != < <= > >= in".split() + ["not in", "is not None ==", "< 1 <"]), inner
+            "({} {} {})".format,
+            inner,
+            st.sampled_from("== != < <= > >= in".split() + ["not in", "is not None ==", "< 1 <"]),
+            inner,
         ),
-        st.builds("{}({})".format, st.sampled_from("len abs min max any all not".split() + ["-", "+"]), inner),
+        st.builds(
+            "{}({})".format, st.sampled_from("len abs min max any all not".split() + ["-", "+"]), inner
+        ),
         st.builds("isinstance({}, {})".format, inner, st.sampled_from(["int", "str", "(list, tuple)"])),
         st.builds("({})[{}]".format, inner, inner),
-        st.builds("({}){}".format, inner, st.sampled_from(["[1:]", "[::-1]", "[-2:1]", ".lower()", ".strip()", ".startswith('a')"])),
+        st.builds(
+            "({}){}".format,
+            inner,
+            st.sampled_from(["[1:]", "[::-1]", "[-2:1]", ".lower()", ".strip()", ".startswith('a')"]),
+        ),
         st.builds("({} if {} else {})".format, inner, inner, inner),
     ),
     max_leaves=5,
@@ -87,7 +98,9 @@ def test_python_agrees(text: str, a: Any, b: Any, c: Any) -> None:
         value = expression.evaluate(frame(a, b, c)).value
     except EvaluationError as error:
         # What the language leaves out: min() of a string or set, formatting with %, odd things in a range.
-        left_out = error.code == "TYPE_MISMATCH" and any(each in text for each in ("min(", "max(", "any(", "all(", "%", " in "))
+        left_out = error.code == "TYPE_MISMATCH" and any(
+            each in text for each in ("min(", "max(", "any(", "all(", "%", " in ")
+        )
         if error.code != "BUDGET" and not left_out:
             assert raised is not None
             sliced = isinstance(raised, KeyError) and isinstance(raised.args[0], slice)
@@ -128,7 +141,9 @@ def test_any_tokens_are_parsed_or_refused(tokens: Any) -> None:
         assert 0 <= error.details["position"] <= len(text)
 
 
-@pytest.mark.parametrize(("text", "most"), [("qty > 100", 3e-6), ("user.status == 'active' and len(items) > 5", 15e-6)])
+@pytest.mark.parametrize(
+    ("text", "most"), [("qty > 100", 3e-6), ("user.status == 'active' and len(items) > 5", 15e-6)]
+)
 def test_cost_of_common_conditions(text: str, most: float) -> None:
     """The commonest conditions cost a microsecond or three (with room here for a busy machine)."""
     import timeit

@@ -21,7 +21,10 @@ PATTERNS = [
 ]  # fmt: skip
 
 
-@given(pattern=st.sampled_from(PATTERNS), text=st.text(st.sampled_from("aabbccdexyfok@Kk \n1.-é\u00dfS"), max_size=12))
+@given(
+    pattern=st.sampled_from(PATTERNS),
+    text=st.text(st.sampled_from("aabbccdexyfok@Kk \n1.-é\u00dfS"), max_size=12),
+)
 @settings(max_examples=400, deadline=None)
 def test_agrees_with_re(pattern: str, text: str) -> None:
     """A pattern that is accepted matches exactly where Python's own engine does."""
@@ -69,7 +72,10 @@ def test_refused(pattern: str) -> None:
         Regex(pattern)
 
 
-@pytest.mark.parametrize("pattern", ["a*b", ".*foo.*bar", "(?:a|a)*b", "a.*a.*a.*b", "(a|aa|aaa)b$", "[^b]*b[^b]*b", r"(a?){20}a{20}b"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["a*b", ".*foo.*bar", "(?:a|a)*b", "a.*a.*a.*b", "(a|aa|aaa)b$", "[^b]*b[^b]*b", r"(a?){20}a{20}b"],
+)
 @pytest.mark.parametrize("warm", [True, False])
 def test_linear(pattern: str, warm: bool) -> None:
     """The worst text for a backtracking engine takes about a millisecond, then the answer or BUDGET."""

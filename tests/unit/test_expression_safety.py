@@ -16,11 +16,11 @@ from unittest import mock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support import hostile
+from tests.support.hostile import hostile_class, trap, untouched
 
 from otel_tracepoints.errors import EvaluationError, InvalidExpression
 from otel_tracepoints.expression import parse_watch
-from tests.support import hostile
-from tests.support.hostile import hostile_class, trap, untouched
 
 
 def frame(x: Any, y: Any = None) -> FrameType:
@@ -91,15 +91,31 @@ def subjects() -> List[Any]:
     fraction = object.__new__(hostile_class("HFraction", fractions.Fraction, metaclass=type))
     object.__setattr__(fraction, "_numerator", 1)
     object.__setattr__(fraction, "_denominator", 2)
-    made += [fraction, object.__new__(hostile_class("HPath", pathlib.PurePosixPath, metaclass=type)), pathlib.PurePosixPath("/k")]
+    made += [
+        fraction,
+        object.__new__(hostile_class("HPath", pathlib.PurePosixPath, metaclass=type)),
+        pathlib.PurePosixPath("/k"),
+    ]
     full = list.__new__(hostile.HostileList)
     list.extend(full, [1, "a", full, made[0]])
     mapping = dict.__new__(hostile.HostileDict)
     dict.update(mapping, {"name": made[0], 5: 1, None: full})
     made += [full, mapping, [made[0]], (made[0], 1), {"name": made[0], KeyLikeString("k"): 1, NumberKey(): 2}]
-    made += [{KeyLikeString("k"), NumberKey(), "z"}, Box(made[0]), Box(1), mock.MagicMock(), hostile.LazyProxy()]
+    made += [
+        {KeyLikeString("k"), NumberKey(), "z"},
+        Box(made[0]),
+        Box(1),
+        mock.MagicMock(),
+        hostile.LazyProxy(),
+    ]
     made += [datetime.datetime(2026, 1, 1, tzinfo=HostileZone()), type(made[0]), frame, len, None, 5, "k"]
-    made += [{(NumberKey(), 1): 1}, collections.deque([made[0]]), range(3), b"k", datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)]
+    made += [
+        {(NumberKey(), 1): 1},
+        collections.deque([made[0]]),
+        range(3),
+        b"k",
+        datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc),
+    ]
     return made
 
 
@@ -201,7 +217,18 @@ def test_colliding_keys() -> None:
 def test_error_texts_hold_no_values() -> None:
     """Messages name names and types, never what a value is."""
     secret = "s3cr3t"
-    for text in ("x + 1", "x < 1", "x.y", "y[x]", "x[0].z", "x.matches(x)", "-x", "x.lower() - 1", "[1][x]", "args[x]"):
+    for text in (
+        "x + 1",
+        "x < 1",
+        "x.y",
+        "y[x]",
+        "x[0].z",
+        "x.matches(x)",
+        "-x",
+        "x.lower() - 1",
+        "[1][x]",
+        "args[x]",
+    ):
         with pytest.raises(EvaluationError) as caught:
             parse_watch(text).evaluate(frame(secret + "(", {}))
         assert secret not in str(caught.value)
@@ -259,12 +286,25 @@ def test_decimal_context_is_left_alone() -> None:
 
 @given(
     text=st.recursive(
-        st.sampled_from(["x", "y", "1", "'k'", "None", "args", "this", "x.name", "2.5", "(1, 'a')", "locals.x", "[1]"]),
+        st.sampled_from(
+            ["x", "y", "1", "'k'", "None", "args", "this", "x.name", "2.5", "(1, 'a')", "locals.x", "[1]"]
+        ),
         lambda inner: st.one_of(
-            st.builds("({} {} {})".format, inner, st.sampled_from("+ - * / // % == != < <= > >= in and or".split() + ["not in"]), inner),
-            st.builds("{}({})".format, st.sampled_from("len abs min max any all not".split() + ["-", "!"]), inner),
+            st.builds(
+                "({} {} {})".format,
+                inner,
+                st.sampled_from("+ - * / // % == != < <= > >= in and or".split() + ["not in"]),
+                inner,
+            ),
+            st.builds(
+                "{}({})".format, st.sampled_from("len abs min max any all not".split() + ["-", "!"]), inner
+            ),
             st.builds("({})[{}]".format, inner, inner),
-            st.builds("({}){}".format, inner, st.sampled_from([".name", "[1:]", "[0]", ".lower()", ".matches('k+')", "['k']"])),
+            st.builds(
+                "({}){}".format,
+                inner,
+                st.sampled_from([".name", "[1:]", "[0]", ".lower()", ".matches('k+')", "['k']"]),
+            ),
             st.builds("({} if {} else {})".format, inner, inner, inner),
         ),
         max_leaves=6,

@@ -78,7 +78,7 @@ def test_a_comprehensions_variable_does_not_hide_a_global() -> None:
 
 
 def test_args() -> None:
-    """args is the current values of the positional parameters, self included, and the items of *rest."""
+    """Args is the current values of the positional parameters, self included, and the items of *rest."""
 
     class Thing:
         def method(self, a: int, b: int = 2, *rest: int, only: int = 5, **more: int) -> FrameType:
@@ -116,7 +116,7 @@ def test_shadowing_of_special_names() -> None:
 
 
 def test_this_and_locals_need_what_they_name() -> None:
-    """this without a local self, and locals.x without a local x, are UNKNOWN_NAME."""
+    """This without a local self, and locals.x without a local x, are UNKNOWN_NAME."""
     frame = here()
     assert code("this", frame) == "UNKNOWN_NAME"
     assert code("locals.some_global", frame) == "UNKNOWN_NAME"

@@ -18,7 +18,9 @@ class User:
         self.data = {"password": "x", "name": "y", b"password": "z"}
 
 
-def frame(user: Any, password: str, key: str = "password", plain: str = "name", *rest: Any, token: str = "t") -> FrameType:
+def frame(
+    user: Any, password: str, key: str = "password", plain: str = "name", *rest: Any, token: str = "t"
+) -> FrameType:
     index = 1
     assert index
     return sys._getframe()
@@ -96,7 +98,10 @@ def test_rest_and_shadowed_args() -> None:
         return sys._getframe()
 
     assert parse_watch("args[0]", is_sensitive).evaluate(shadowing([1], 2)).sensitive is False
-    assert parse_watch("args['password']", is_sensitive).evaluate(shadowing({"password": 1}, 2)).sensitive is True
+    assert (
+        parse_watch("args['password']", is_sensitive).evaluate(shadowing({"password": 1}, 2)).sensitive
+        is True
+    )
 
 
 def test_an_evaluation_does_not_mark_the_next() -> None:

@@ -7,10 +7,10 @@ from types import FrameType
 from typing import Any, Dict
 
 import pytest
+from tests.unit.vectors.expressions import VECTORS, Code
 
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression import parse_condition, parse_watch
-from tests.unit.vectors.expressions import VECTORS, Code
 
 
 def frame_with(names: Dict[str, Any]) -> FrameType:
@@ -21,7 +21,9 @@ def frame_with(names: Dict[str, Any]) -> FrameType:
     return namespace["function"](**names)
 
 
-@pytest.mark.parametrize(("text", "names", "expected"), VECTORS, ids=[f"{n}: {v[0]}" for n, v in enumerate(VECTORS)])
+@pytest.mark.parametrize(
+    ("text", "names", "expected"), VECTORS, ids=[f"{n}: {v[0]}" for n, v in enumerate(VECTORS)]
+)
 def test_value(text: str, names: Dict[str, Any], expected: Any) -> None:
     """An expression gives exactly the value, or fails with exactly the code, of the table."""
     expression = parse_watch(text)
@@ -36,7 +38,9 @@ def test_value(text: str, names: Dict[str, Any], expected: Any) -> None:
         assert value == expected
 
 
-@pytest.mark.parametrize(("text", "names", "expected"), VECTORS, ids=[f"{n}: {v[0]}" for n, v in enumerate(VECTORS)])
+@pytest.mark.parametrize(
+    ("text", "names", "expected"), VECTORS, ids=[f"{n}: {v[0]}" for n, v in enumerate(VECTORS)]
+)
 def test_truth(text: str, names: Dict[str, Any], expected: Any) -> None:
     """A condition holds exactly when the value is true, and fails exactly when the value cannot be had."""
     condition = parse_condition(text)

@@ -6,10 +6,10 @@ import threading
 import time
 
 import pytest
+from tests.support.snapshots import logpoint, tracepoint
 
 from otel_tracepoints.emission.hitlog import HitLog, describe, rfc3339
 from otel_tracepoints.model import StackFrame, TraceContext, WatchValue
-from tests.support.snapshots import logpoint, tracepoint
 
 
 def log_of(count, capacity=1000, points=("tp",)):

@@ -62,14 +62,20 @@ def test_a_point_shows_its_fields_in_the_documented_order() -> None:
     runtime = schema.PointRuntime(ProbeState.PENDING, None, None, 0, None, {"emitted": 2})
     tracepoint = schema.render_point(create(), runtime, plain)
     logpoint = schema.render_point(create(LOGPOINT, message="m"), runtime, plain)
-    assert list(tracepoint) == (
-        "id type file line resolved condition tags enabled rateLimit snapshot watch maxHits "
-        "expireSeconds state error created lastHit hitCount counts"
-    ).split()
-    assert list(logpoint) == (
-        "id type file line resolved condition message level tags enabled rateLimit maxHits "
-        "expireSeconds state error created lastHit hitCount counts"
-    ).split()
+    assert (
+        list(tracepoint)
+        == (
+            "id type file line resolved condition tags enabled rateLimit snapshot watch maxHits "
+            "expireSeconds state error created lastHit hitCount counts"
+        ).split()
+    )
+    assert (
+        list(logpoint)
+        == (
+            "id type file line resolved condition message level tags enabled rateLimit maxHits "
+            "expireSeconds state error created lastHit hitCount counts"
+        ).split()
+    )
     assert logpoint["level"] == "INFO" and logpoint["expireSeconds"] == 3600
     assert json.dumps(tracepoint["rateLimit"]) == '{"limitPerSecond": 10, "burst": 10}'
     assert tracepoint["hitCount"] == 2
@@ -262,7 +268,7 @@ def test_a_body_is_an_object(payload: Any) -> None:
     ],
 )
 def test_a_missing_field_is_invalid(payload: Any, type_: ProbeType, field: str) -> None:
-    """file and line always, message for a logpoint."""
+    """File and line always, message for a logpoint."""
     with pytest.raises(InvalidField) as caught:
         schema.parse_create(payload, type_)
     assert caught.value.details["field"] == field
@@ -457,7 +463,7 @@ VALID = st.fixed_dictionaries(
 @settings(max_examples=60, deadline=None)
 @given(VALID)
 def test_a_definition_makes_the_same_probe_again(payload: Dict[str, Any]) -> None:
-    """create → definition → JSON → create is the identity, and so is sending an answer back."""
+    """Create → definition → JSON → create is the identity, and so is sending an answer back."""
     probe = schema.parse_create(payload, TRACEPOINT)
     body = json.loads(json.dumps(schema.definition(probe)))
     assert schema.parse_create(body, None) == probe

@@ -8,13 +8,13 @@ import stat
 from typing import Any, Optional
 
 import pytest
+from tests.support.control import serving
 
 from otel_tracepoints.config import Settings
 from otel_tracepoints.control import bearer
 from otel_tracepoints.control.refusal import Refusal
 from otel_tracepoints.control.security import Guard, is_json, is_loopback
 from otel_tracepoints.errors import ConfigError
-from tests.support.control import serving
 
 PORT = 5001
 
@@ -36,7 +36,16 @@ def verdict(
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "LOCALHOST:5001", "localhost.", "127.0.0.1:5001", "127.1.2.3", "[::1]:5001", "[::1]", "localhost:9"],
+    [
+        "localhost",
+        "LOCALHOST:5001",
+        "localhost.",
+        "127.0.0.1:5001",
+        "127.1.2.3",
+        "[::1]:5001",
+        "[::1]",
+        "localhost:9",
+    ],
 )
 def test_loopback_hosts_may_be_called(host: str) -> None:
     """Any name that can mean this host only, with any port (a forwarded one too)."""
@@ -134,7 +143,14 @@ def test_a_token_may_have_any_letters() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("shop", False)],
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("shop", False),
+    ],
 )
 def test_loopback_is_decided_without_asking_a_name_server(name: str, expected: bool) -> None:
     """Only what can mean nothing else."""

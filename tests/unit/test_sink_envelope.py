@@ -14,11 +14,18 @@ from otel_tracepoints.sink.function_name import split_function_name
 from otel_tracepoints.sink.otlp import Signal
 
 RESOURCE = {
-    "host.name": "box", "service.name": "shop", "service.instance.id": "i-1", "telemetry.sdk.language": "python",
-    "process.runtime.name": "cpython", "process.runtime.version": "3.11.7",
+    "host.name": "box",
+    "service.name": "shop",
+    "service.instance.id": "i-1",
+    "telemetry.sdk.language": "python",
+    "process.runtime.name": "cpython",
+    "process.runtime.version": "3.11.7",
 }
 PLACE = {
-    "probe.id": "p1", "probe.type": "tracepoint", "code.file.path": "/srv/shop/cart.py", "code.line.number": 12,
+    "probe.id": "p1",
+    "probe.type": "tracepoint",
+    "code.file.path": "/srv/shop/cart.py",
+    "code.line.number": 12,
     "code.function.name": "shop.cart.Cart.add",
 }
 STACK = (
@@ -36,9 +43,16 @@ def event_of(name: str, attributes: Dict[str, Any], **changes: Any) -> Event:
 def test_a_snapshot_becomes_the_envelope_of_the_contract() -> None:
     """Every field of the envelope and of a snapshot's payload, and no other."""
     attributes = {
-        **PLACE, "probe.tags": ["a", "b"], "probe.condition": "n > 1", "probe.hit.count": 7,
-        "probe.arguments": ["self", "n", "rest"], "probe.variable.n": "2", "probe.variable.self": '{"__tpd_type__": "shop.cart.Cart"}',
-        "probe.variable.rest": "[1]", "probe.variable.total": '"x"', "code.stacktrace": STACK,
+        **PLACE,
+        "probe.tags": ["a", "b"],
+        "probe.condition": "n > 1",
+        "probe.hit.count": 7,
+        "probe.arguments": ["self", "n", "rest"],
+        "probe.variable.n": "2",
+        "probe.variable.self": '{"__tpd_type__": "shop.cart.Cart"}',
+        "probe.variable.rest": "[1]",
+        "probe.variable.total": '"x"',
+        "code.stacktrace": STACK,
     }
     envelope = event_of("probe.hit.snapshot", attributes).envelope()
     identifier = envelope.pop("id")
@@ -47,12 +61,21 @@ def test_a_snapshot_becomes_the_envelope_of_the_contract() -> None:
         "name": "probe.hit.snapshot",
         "timestamp": "2023-11-14T22:13:20.123Z",
         "client": {
-            "hostname": "box", "applicationName": "shop", "applicationInstanceId": "i-1", "agentVersion": "1.0",
-            "runtime": "python", "runtimeVersion": "3.11.7",
+            "hostname": "box",
+            "applicationName": "shop",
+            "applicationInstanceId": "i-1",
+            "agentVersion": "1.0",
+            "runtime": "python",
+            "runtimeVersion": "3.11.7",
         },
         "payload": {
-            "probeId": "p1", "probeType": "tracepoint", "file": "/srv/shop/cart.py", "line": 12, "method": "add",
-            "className": "Cart", "condition": "n > 1",
+            "probeId": "p1",
+            "probeType": "tracepoint",
+            "file": "/srv/shop/cart.py",
+            "line": 12,
+            "method": "add",
+            "className": "Cart",
+            "condition": "n > 1",
             "snapshot": {
                 "locals": {"total": "x"},
                 "arguments": {"self": {"__tpd_type__": "shop.cart.Cart"}, "n": 2, "rest": [1]},
@@ -61,22 +84,47 @@ def test_a_snapshot_becomes_the_envelope_of_the_contract() -> None:
                 {"file": "/srv/shop/cart.py", "line": 12, "method": "add"},
                 {"file": "/srv/shop/app.py", "line": 3, "method": "main"},
             ],
-            "hitCount": 7, "tags": ["a", "b"], "traceId": "aa" * 16, "spanId": "bb" * 8,
+            "hitCount": 7,
+            "tags": ["a", "b"],
+            "traceId": "aa" * 16,
+            "spanId": "bb" * 8,
         },
     }
 
 
 def test_a_logpoint_becomes_the_same_without_snapshot_and_with_its_message() -> None:
     """Message, template and the typed fields, in order."""
-    attributes = {**PLACE, "probe.message.template": "n={n}", **{f"probe.field.{n}": n * n for n in range(11)}}
+    attributes = {
+        **PLACE,
+        "probe.message.template": "n={n}",
+        **{f"probe.field.{n}": n * n for n in range(11)},
+    }
     payload = event_of("probe.hit.logpoint", attributes, body="n=1").payload
     assert list(payload) == [
-        "probeId", "probeType", "file", "line", "method", "className", "condition", "message", "messageTemplate",
-        "fields", "stack", "hitCount", "tags", "traceId", "spanId",
+        "probeId",
+        "probeType",
+        "file",
+        "line",
+        "method",
+        "className",
+        "condition",
+        "message",
+        "messageTemplate",
+        "fields",
+        "stack",
+        "hitCount",
+        "tags",
+        "traceId",
+        "spanId",
     ]
     assert (payload["message"], payload["messageTemplate"]) == ("n=1", "n={n}")
     assert payload["fields"] == [n * n for n in range(11)]
-    assert (payload["stack"], payload["tags"], payload["condition"], payload["hitCount"]) == ([], [], None, None)
+    assert (payload["stack"], payload["tags"], payload["condition"], payload["hitCount"]) == (
+        [],
+        [],
+        None,
+        None,
+    )
 
 
 def test_a_logpoint_on_a_span_has_its_message_from_the_attribute() -> None:
@@ -88,14 +136,21 @@ def test_errors_and_rate_limits() -> None:
     """An error says what and of which kind; a rate limit also how much and how many."""
     failed = {**PLACE, "exception.type": "UNKNOWN_NAME", "exception.message": "no x"}
     expected = {
-        "probeId": "p1", "probeType": "tracepoint", "file": "/srv/shop/cart.py", "line": 12, "error": "no x",
+        "probeId": "p1",
+        "probeType": "tracepoint",
+        "file": "/srv/shop/cart.py",
+        "line": 12,
+        "error": "no x",
         "errorType": "UNKNOWN_NAME",
     }
     assert event_of("probe.error.condition", failed, body="failed").payload == expected
     assert event_of("probe.error.snapshot", failed, body="failed").payload == expected
     limited = {**failed, "probe.dropped.count": 4, "probe.rate_limit": 10.0}
     assert event_of("probe.error.rateLimit", limited, body="4 dropped").payload == {
-        **expected, "limit": 10.0, "droppedCount": 4, "message": "4 dropped",
+        **expected,
+        "limit": 10.0,
+        "droppedCount": 4,
+        "message": "4 dropped",
     }
 
 
@@ -103,11 +158,16 @@ def test_status_events() -> None:
     """Start and stop of an agent."""
     started = {"probe.engine": "pytrace", "probe.agent.features": ["conditions", "logpoints"]}
     assert event_of("agent.status.started", started, body="up").payload == {
-        "message": "up", "engine": "pytrace", "features": ["conditions", "logpoints"],
+        "message": "up",
+        "engine": "pytrace",
+        "features": ["conditions", "logpoints"],
     }
     stopped = {"probe.agent.uptime": 1.5, "probe.agent.probes": 2, "probe.agent.events": 3}
     assert event_of("agent.status.stopped", stopped, body="down").payload == {
-        "message": "down", "uptime": 1.5, "totalProbes": 2, "totalEvents": 3,
+        "message": "down",
+        "uptime": 1.5,
+        "totalProbes": 2,
+        "totalEvents": 3,
     }
 
 
@@ -119,7 +179,13 @@ def test_an_audit_record_is_no_event() -> None:
 
 def test_watches_and_cuts_are_added_only_where_there_are_some() -> None:
     """What the envelope has no word for comes beside it: watches by number, and that something was cut."""
-    attributes = {"probe.watch.10": "3", "probe.watch.10.expression": "c", "probe.watch.2": '"x"', "probe.watch.2.expression": "b", "probe.truncated": True}
+    attributes = {
+        "probe.watch.10": "3",
+        "probe.watch.10.expression": "c",
+        "probe.watch.2": '"x"',
+        "probe.watch.2.expression": "b",
+        "probe.truncated": True,
+    }
     payload = event_of("probe.hit.snapshot", {**PLACE, **attributes}).payload
     assert payload["watches"] == [{"expression": "b", "value": "x"}, {"expression": "c", "value": 3}]
     assert payload["truncated"] is True
@@ -130,7 +196,11 @@ def test_ids_come_from_the_data() -> None:
     signal = Signal("probe.hit.snapshot", 1, dict(PLACE), None, "aa" * 16, "bb" * 8, RESOURCE, None)
     first, twin = events_of([signal, signal])
     assert [first.id, twin.id] == [event.id for event in events_of([signal, signal])]
-    others = [signal._replace(time_unix_nano=2), signal._replace(trace_id="cc" * 16), signal._replace(attributes={})]
+    others = [
+        signal._replace(time_unix_nano=2),
+        signal._replace(trace_id="cc" * 16),
+        signal._replace(attributes={}),
+    ]
     assert len({first.id, twin.id, *(event.id for event in events_of(others))}) == 5
 
 
@@ -145,8 +215,15 @@ def test_a_value_that_is_no_json_stays_text(text: str) -> None:
 def test_hostile_attributes_do_no_harm() -> None:
     """Wrong types and absurd numbers end as data, not as an exception or a huge list."""
     attributes = {
-        "probe.arguments": "x", "probe.tags": 3, "code.function.name": 5, "code.file.path": ["a"], "code.stacktrace": 7,
-        "probe.field.99999999": 1, "probe.field.x": 1, "probe.field.\u0663": 1, "probe.watch.": 1,
+        "probe.arguments": "x",
+        "probe.tags": 3,
+        "code.function.name": 5,
+        "code.file.path": ["a"],
+        "code.stacktrace": 7,
+        "probe.field.99999999": 1,
+        "probe.field.x": 1,
+        "probe.field.\u0663": 1,
+        "probe.watch.": 1,
     }
     payload = event_of("probe.hit.snapshot", attributes).payload
     assert (payload["tags"], payload["method"], payload["stack"]) == ([], None, [])
@@ -182,9 +259,16 @@ def test_function_names_come_apart(function: str, file: str, expected: Any) -> N
 @pytest.mark.parametrize(
     ("text", "milliseconds"),
     [
-        ("1970-01-01T00:00:00.000Z", 0), ("1970-01-01T00:00:01Z", 1000), ("1970-01-01T01:00:00.0019+01:00", 1),
-        ("2016-12-31T23:59:60.5Z", 1483228800500), ("yesterday", None), ("2026-02-30T00:00:00Z", None),
-        ("2026-01-01T00:00:00", None), ("2026-01-01 00:00:00Z", None), ("2026-01-01T00:00:00+25:00", None), ("", None),
+        ("1970-01-01T00:00:00.000Z", 0),
+        ("1970-01-01T00:00:01Z", 1000),
+        ("1970-01-01T01:00:00.0019+01:00", 1),
+        ("2016-12-31T23:59:60.5Z", 1483228800500),
+        ("yesterday", None),
+        ("2026-02-30T00:00:00Z", None),
+        ("2026-01-01T00:00:00", None),
+        ("2026-01-01 00:00:00Z", None),
+        ("2026-01-01T00:00:00+25:00", None),
+        ("", None),
     ],
 )
 def test_timestamps_are_rfc_3339(text: str, milliseconds: Any) -> None:

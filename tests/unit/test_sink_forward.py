@@ -34,7 +34,9 @@ class FakeUpstream(Upstream):
 
 
 def export(data: bytes = b"", is_json: bool = False, **headers: str) -> ForwardedExport:
-    return ForwardedExport("traces", data, is_json, [(name.replace("_", "-"), value) for name, value in headers.items()])
+    return ForwardedExport(
+        "traces", data, is_json, [(name.replace("_", "-"), value) for name, value in headers.items()]
+    )
 
 
 def settle(forwarder: Forwarder, done: Callable[[Dict[str, Any]], bool]) -> Dict[str, Any]:
@@ -114,7 +116,17 @@ def test_the_end_delivers_what_is_queued() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:4317", "ftp://x", "http://", "http://x:99999", "http://x/?q", "http://u:p@x", "http://[::1"]
+    "url",
+    [
+        "",
+        "localhost:4317",
+        "ftp://x",
+        "http://",
+        "http://x:99999",
+        "http://x/?q",
+        "http://u:p@x",
+        "http://[::1",
+    ],
 )
 def test_a_url_that_cannot_be_used(url: str) -> None:
     """Said at the start, not at the first request, and without showing a password."""
@@ -133,7 +145,14 @@ def test_both_protocols_are_found_out(protocol: str) -> None:
         pytest.skip("no grpc on this interpreter")
     with OtlpReceiver(protocol) as receiver:
         upstream = Upstream(receiver.url, timeout=5)
-        sent = export(SPAN, x_scope_orgid="team", content_encoding="gzip", host="elsewhere", grpc_timeout="1S", te="trailers")
+        sent = export(
+            SPAN,
+            x_scope_orgid="team",
+            content_encoding="gzip",
+            host="elsewhere",
+            grpc_timeout="1S",
+            te="trailers",
+        )
         try:
             assert upstream.send(sent) == Delivery(True)
             assert upstream.send(sent) == Delivery(True)
@@ -165,7 +184,9 @@ def test_json_goes_on_over_grpc_as_protobuf() -> None:
     """A receiver that speaks gRPC only gets the same spans, ids included."""
     if not grpc_available():
         pytest.skip("no grpc on this interpreter")
-    body = b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"name": "n", "traceId": "%s", "spanId": "%s"}]}]}]}'
+    body = (
+        b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"name": "n", "traceId": "%s", "spanId": "%s"}]}]}]}'
+    )
     with OtlpReceiver("grpc") as receiver:
         upstream = Upstream(receiver.url, timeout=5)
         assert upstream.send(export(body % (b"ab" * 16, b"cd" * 8), is_json=True)) == Delivery(True)

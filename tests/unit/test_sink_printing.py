@@ -24,10 +24,18 @@ def text(shown: Event) -> str:
 def test_a_hit_says_what_where_and_with_which_values() -> None:
     """Name, time, service, place, function, arguments first, watches, the stack's top, the trace."""
     shown = event(
-        probeId="p1", file="/srv/cart.py", line=12, method="add", className="Cart",
-        snapshot={"arguments": {"n": 2}, "locals": {"total": {"__tpd_type__": "decimal.Decimal", "__repr__": "1.5"}, "name": 'a"b'}},
+        probeId="p1",
+        file="/srv/cart.py",
+        line=12,
+        method="add",
+        className="Cart",
+        snapshot={
+            "arguments": {"n": 2},
+            "locals": {"total": {"__tpd_type__": "decimal.Decimal", "__repr__": "1.5"}, "name": 'a"b'},
+        },
         watches=[{"expression": "n + 1", "value": 3}],
-        stack=[{"file": "/srv/cart.py", "line": 12, "method": "add"}], traceId="ab" * 16,
+        stack=[{"file": "/srv/cart.py", "line": 12, "method": "add"}],
+        traceId="ab" * 16,
     )
     assert text(shown).split("\n") == [
         "10:00:00.123Z  tracepoint  shop  /srv/cart.py:12  Cart.add  [p1]",
@@ -65,9 +73,16 @@ def test_long_things_are_cut() -> None:
 def test_no_character_acts_on_the_terminal(hostile: str) -> None:
     """Whatever is in names, values, messages and places: nothing but printable characters and our line ends."""
     shown = event(
-        service=hostile, probeId=hostile, file=hostile, line=hostile, method=hostile, className=hostile, message=hostile,
+        service=hostile,
+        probeId=hostile,
+        file=hostile,
+        line=hostile,
+        method=hostile,
+        className=hostile,
+        message=hostile,
         snapshot={"locals": {hostile: hostile, "deep": {hostile: [hostile]}, "r": {"__repr__": hostile}}},
-        watches=[{"expression": hostile, "value": hostile}], stack=[{"file": hostile, "line": hostile, "method": hostile}],
+        watches=[{"expression": hostile, "value": hostile}],
+        stack=[{"file": hostile, "line": hostile, "method": hostile}],
         traceId=hostile,
     )
     for character in text(shown).replace("\n", ""):
@@ -76,13 +91,26 @@ def test_no_character_acts_on_the_terminal(hostile: str) -> None:
 
 def test_escapes_name_the_character() -> None:
     """What is hidden is shown by its number; what is visible stays."""
-    assert visible("é\x1b[2J\n\u202e\x9b\U000e0001\ud800 日") == "é\\x1b[2J\\n\\u202e\\x9b\\U000e0001\\ud800 日"
+    assert (
+        visible("é\x1b[2J\n\u202e\x9b\U000e0001\ud800 日") == "é\\x1b[2J\\n\\u202e\\x9b\\U000e0001\\ud800 日"
+    )
 
 
 def test_payloads_of_any_shape_are_shown() -> None:
     """Other agents' payloads may have anything anywhere."""
     for odd in (None, 1, "x", [], [1], {}, {"a": 1}):
-        assert text(event(snapshot=odd, watches=odd, stack=odd, message=odd, file=odd, probeId=odd, traceId=odd, service=odd))
+        assert text(
+            event(
+                snapshot=odd,
+                watches=odd,
+                stack=odd,
+                message=odd,
+                file=odd,
+                probeId=odd,
+                traceId=odd,
+                service=odd,
+            )
+        )
         assert text(event(snapshot={"locals": odd, "arguments": odd}, stack=[odd], watches=[odd]))
 
 

@@ -24,21 +24,49 @@ ENVELOPE: Dict[str, Any] = {
     "timestamp": "2026-11-20T10:00:00.123Z",
     "id": "3D5AB9F4-6A6B-4C8E-9E57-1D1E8D7C9C11",
     "client": {
-        "hostname": "box", "applicationName": "shop", "applicationInstanceId": "1", "agentVersion": "2.0",
-        "runtime": "java", "runtimeVersion": "21",
+        "hostname": "box",
+        "applicationName": "shop",
+        "applicationInstanceId": "1",
+        "agentVersion": "2.0",
+        "runtime": "java",
+        "runtimeVersion": "21",
     },
     "payload": {
-        "probeId": "p1", "probeType": "tracepoint", "file": "Cart.java", "line": 12, "method": "add", "className": "Cart",
-        "condition": None, "snapshot": {"locals": {}, "arguments": {}}, "stack": [], "hitCount": 1, "tags": [],
-        "traceId": None, "spanId": None,
+        "probeId": "p1",
+        "probeType": "tracepoint",
+        "file": "Cart.java",
+        "line": 12,
+        "method": "add",
+        "className": "Cart",
+        "condition": None,
+        "snapshot": {"locals": {}, "arguments": {}},
+        "stack": [],
+        "hitCount": 1,
+        "tags": [],
+        "traceId": None,
+        "spanId": None,
     },
 }
 PAYLOADS: Dict[str, Dict[str, Any]] = {
     "probe.hit.snapshot": ENVELOPE["payload"],
-    "probe.hit.logpoint": {"probeId": "p", "file": "f", "line": 1, "message": "m", "messageTemplate": "m", "fields": {"a": 1}},
+    "probe.hit.logpoint": {
+        "probeId": "p",
+        "file": "f",
+        "line": 1,
+        "message": "m",
+        "messageTemplate": "m",
+        "fields": {"a": 1},
+    },
     "probe.error.condition": {"probeId": "p", "file": "f", "line": 1, "error": "e", "errorType": "t"},
     "probe.error.snapshot": {"probeId": "p", "file": "f", "line": 1, "error": "e", "errorType": "t"},
-    "probe.error.rateLimit": {"probeId": "p", "file": "f", "line": 1, "limit": 10, "droppedCount": 2, "message": "m"},
+    "probe.error.rateLimit": {
+        "probeId": "p",
+        "file": "f",
+        "line": 1,
+        "limit": 10,
+        "droppedCount": 2,
+        "message": "m",
+    },
     "agent.status.started": {"message": "m", "engine": "jvmti", "features": {"tracepoints": True}},
     "agent.status.stopped": {"message": "m", "uptime": 1.5, "totalProbes": 1, "totalEvents": 0},
 }
@@ -55,16 +83,40 @@ def test_each_event_type_is_accepted(name: str) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("name",), MISSING), (("name",), "probe.audit"), (("name",), 1), (("name",), ["probe.hit.snapshot"]),
-        (("timestamp",), MISSING), (("timestamp",), "today"), (("timestamp",), 1700000000), (("timestamp",), None),
-        (("timestamp",), "2026-11-20T10:00:00.123+02:00"), (("timestamp",), "2026-11-20T10:00:00Z"),
-        (("id",), MISSING), (("id",), "1"), (("id",), "3d5ab9f46a6b4c8e9e571d1e8d7c9c11"), (("id",), 5),
-        (("client",), MISSING), (("client",), []), (("client", "hostname"), MISSING), (("client", "runtime"), 3),
-        (("payload",), MISSING), (("payload",), None), (("payload", "probeId"), MISSING), (("payload", "probeId"), ""),
-        (("payload", "line"), 0), (("payload", "line"), True), (("payload", "line"), "1"), (("payload", "line"), 1.0),
-        (("payload", "file"), None), (("payload", "snapshot"), MISSING), (("payload", "snapshot"), []),
-        (("payload", "tags"), ["a", 1]), (("payload", "stack"), {}), (("payload", "hitCount"), -1),
-        (("payload", "probeType"), "breakpoint"), (("payload", "probeType"), []),
+        (("name",), MISSING),
+        (("name",), "probe.audit"),
+        (("name",), 1),
+        (("name",), ["probe.hit.snapshot"]),
+        (("timestamp",), MISSING),
+        (("timestamp",), "today"),
+        (("timestamp",), 1700000000),
+        (("timestamp",), None),
+        (("timestamp",), "2026-11-20T10:00:00.123+02:00"),
+        (("timestamp",), "2026-11-20T10:00:00Z"),
+        (("id",), MISSING),
+        (("id",), "1"),
+        (("id",), "3d5ab9f46a6b4c8e9e571d1e8d7c9c11"),
+        (("id",), 5),
+        (("client",), MISSING),
+        (("client",), []),
+        (("client", "hostname"), MISSING),
+        (("client", "runtime"), 3),
+        (("payload",), MISSING),
+        (("payload",), None),
+        (("payload", "probeId"), MISSING),
+        (("payload", "probeId"), ""),
+        (("payload", "line"), 0),
+        (("payload", "line"), True),
+        (("payload", "line"), "1"),
+        (("payload", "line"), 1.0),
+        (("payload", "file"), None),
+        (("payload", "snapshot"), MISSING),
+        (("payload", "snapshot"), []),
+        (("payload", "tags"), ["a", 1]),
+        (("payload", "stack"), {}),
+        (("payload", "hitCount"), -1),
+        (("payload", "probeType"), "breakpoint"),
+        (("payload", "probeType"), []),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(path: Tuple[str, ...], value: Any) -> None:
@@ -95,7 +147,9 @@ def test_fields_that_do_not_exist_are_refused(holder: str, path: str) -> None:
 
 def test_a_query_is_read() -> None:
     """All parameters at once; empty ones are none; an offset survives an unescaped plus."""
-    query = "name=probe.hit.snapshot&probe=p%201&service=shop&trace=AB&since=1970-01-01T01:00:01+01:00&limit=1000"
+    query = (
+        "name=probe.hit.snapshot&probe=p%201&service=shop&trace=AB&since=1970-01-01T01:00:01+01:00&limit=1000"
+    )
     assert read_filter(query) == EventFilter("probe.hit.snapshot", "p 1", "shop", "ab", 1000, 1000)
     assert read_filter("name=&probe=&service=&trace=&since=") == read_filter("") == EventFilter()
 
@@ -103,9 +157,17 @@ def test_a_query_is_read() -> None:
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=-1", "limit"), ("limit=", "limit"), ("limit=1.0", "limit"),
-        ("limit=\u0661", "limit"), ("limit=" + "9" * 5000, "limit"), ("since=yesterday", "since"), ("name=x", "name"),
-        ("naem=x", "naem"), ("probe=a&probe=b", "probe"),
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=-1", "limit"),
+        ("limit=", "limit"),
+        ("limit=1.0", "limit"),
+        ("limit=\u0661", "limit"),
+        ("limit=" + "9" * 5000, "limit"),
+        ("since=yesterday", "since"),
+        ("name=x", "name"),
+        ("naem=x", "naem"),
+        ("probe=a&probe=b", "probe"),
     ],
 )
 def test_a_bad_query_parameter_is_named(query: str, field: str) -> None:
@@ -118,9 +180,14 @@ def test_a_bad_query_parameter_is_named(query: str, field: str) -> None:
 @pytest.mark.parametrize(
     ("headers", "code"),
     [
-        ({"host": "127.0.0.1:4317"}, None), ({"host": "localhost"}, None), ({"host": "[::1]:4317"}, None), ({}, None),
-        ({"host": "app.localhost:1"}, None), ({"host": "localhost:1", "origin": "http://localhost:1"}, None),
-        ({"host": "evil.example:4317"}, "FORBIDDEN_HOST"), ({"host": "127.0.0.1.evil.example"}, "FORBIDDEN_HOST"),
+        ({"host": "127.0.0.1:4317"}, None),
+        ({"host": "localhost"}, None),
+        ({"host": "[::1]:4317"}, None),
+        ({}, None),
+        ({"host": "app.localhost:1"}, None),
+        ({"host": "localhost:1", "origin": "http://localhost:1"}, None),
+        ({"host": "evil.example:4317"}, "FORBIDDEN_HOST"),
+        ({"host": "127.0.0.1.evil.example"}, "FORBIDDEN_HOST"),
         ({"host": "localhost:1", "origin": "http://localhost:2"}, "FORBIDDEN_ORIGIN"),
         ({"host": "localhost:1", "origin": "null"}, "FORBIDDEN_ORIGIN"),
         ({"host": "localhost:1", "origin": "http://evil.example"}, "FORBIDDEN_ORIGIN"),
@@ -139,8 +206,13 @@ def test_web_pages_are_kept_away_from_loopback(headers: Dict[str, str], code: An
 
 def test_loopback_names() -> None:
     """Only what cannot be another host."""
-    assert all(is_loopback(name) for name in ("127.0.0.1", "127.9.9.9", "::1", "localhost", "LOCALHOST.", "[::1]"))
-    assert not any(is_loopback(name) for name in ("0.0.0.0", "::", "10.0.0.1", "127.0.0.1.x", "example.com", "", "127.x.0.1"))
+    assert all(
+        is_loopback(name) for name in ("127.0.0.1", "127.9.9.9", "::1", "localhost", "LOCALHOST.", "[::1]")
+    )
+    assert not any(
+        is_loopback(name)
+        for name in ("0.0.0.0", "::", "10.0.0.1", "127.0.0.1.x", "example.com", "", "127.x.0.1")
+    )
 
 
 def _raw_deflate(data: bytes) -> bytes:
@@ -151,8 +223,11 @@ def _raw_deflate(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("encoding", "packed"),
     [
-        ("identity", b"hello" * 100), ("gzip", gzip.compress(b"hello" * 100)), ("deflate", zlib.compress(b"hello" * 100)),
-        ("deflate", _raw_deflate(b"hello" * 100)), ("gzip", gzip.compress(b"hello" * 40) + gzip.compress(b"hello" * 60)),
+        ("identity", b"hello" * 100),
+        ("gzip", gzip.compress(b"hello" * 100)),
+        ("deflate", zlib.compress(b"hello" * 100)),
+        ("deflate", _raw_deflate(b"hello" * 100)),
+        ("gzip", gzip.compress(b"hello" * 40) + gzip.compress(b"hello" * 60)),
     ],
 )
 def test_content_codings(encoding: str, packed: bytes) -> None:
@@ -166,8 +241,15 @@ def test_content_codings(encoding: str, packed: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "packed"),
-    [("gzip", b""), ("gzip", b"x"), ("gzip", gzip.compress(b"a")[:-1]), ("deflate", b"\xff\xff"), ("deflate", b""),
-     ("gzip", gzip.compress(b"a") + b"tail"), ("gzip", gzip.compress(b"") * 65)],
+    [
+        ("gzip", b""),
+        ("gzip", b"x"),
+        ("gzip", gzip.compress(b"a")[:-1]),
+        ("deflate", b"\xff\xff"),
+        ("deflate", b""),
+        ("gzip", gzip.compress(b"a") + b"tail"),
+        ("gzip", gzip.compress(b"") * 65),
+    ],
 )
 def test_broken_codings_are_malformed(encoding: str, packed: bytes) -> None:
     """Truncated, foreign and trailing bytes, and a body of endless members."""

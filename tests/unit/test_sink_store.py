@@ -15,7 +15,9 @@ from otel_tracepoints.sink.sqlite import SQLiteStore
 from otel_tracepoints.sink.store import EventStore, MemoryStore, StoreUnavailable
 
 
-def event(number: int, at: int = 0, name: str = "probe.hit.snapshot", service: str = "shop", **payload: Any) -> Event:
+def event(
+    number: int, at: int = 0, name: str = "probe.hit.snapshot", service: str = "shop", **payload: Any
+) -> Event:
     identifier = f"00000000-0000-4000-8000-{number:012d}"
     return Event(name, at, identifier, {"applicationName": service}, {"probeId": f"p{number}", **payload})
 
@@ -23,7 +25,9 @@ def event(number: int, at: int = 0, name: str = "probe.hit.snapshot", service: s
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[EventStore]:
     """Each kind of store, empty."""
-    made: EventStore = MemoryStore() if request.param == "memory" else SQLiteStore(str(tmp_path / "events.db"))
+    made: EventStore = (
+        MemoryStore() if request.param == "memory" else SQLiteStore(str(tmp_path / "events.db"))
+    )
     yield made
     made.close()
 
@@ -63,7 +67,12 @@ def test_what_comes_twice_is_kept_once(store: EventStore) -> None:
 def test_filters(store: EventStore, wanted: EventFilter, expected: List[str]) -> None:
     """Each filter alone and together; ``since`` is inclusive; trace ids are one in either case."""
     store.add(
-        [event(1, 1, traceId="AB" * 16), event(2, 2), event(3, 3, name="agent.status.started"), event(4, 4, service="bank")]
+        [
+            event(1, 1, traceId="AB" * 16),
+            event(2, 2),
+            event(3, 3, name="agent.status.started"),
+            event(4, 4, service="bank"),
+        ]
     )
     page = store.find(wanted)
     assert (ids(page.events), page.total) == (expected, len(expected))

@@ -105,7 +105,8 @@ class Collector:
             reader.allot(share)
             found.append(
                 WatchValue(
-                    self._policy.label(expression.source), self._watch(frame, expression, snapshot, reader, clock)
+                    self._policy.label(expression.source),
+                    self._watch(frame, expression, snapshot, reader, clock),
                 )
             )
             room -= min(share, share - reader.room)

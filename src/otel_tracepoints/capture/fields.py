@@ -6,7 +6,7 @@ Formatting is for values of builtin types, as f-strings do it; ``__format__``, `
 
 from __future__ import annotations
 
-import datetime  # noqa: ICN001 - named in full, like its types in the answers
+import datetime
 import decimal
 import pathlib
 import re

@@ -6,7 +6,7 @@ Everything goes through methods of the builtin type itself (``Decimal.__str__(x)
 
 from __future__ import annotations
 
-import datetime  # noqa: ICN001 - named in full, like its types in the answers
+import datetime
 import decimal
 import enum
 import fractions

@@ -35,7 +35,7 @@ class Answer(NamedTuple):
     document: Dict[str, Any]
 
 
-class Refused(ControlApiError):  # noqa: N818 - it reads as what happened
+class Refused(ControlApiError):
     """The API answered in its error form; ``code``, ``details`` and ``body`` are its own."""
 
     def __init__(self, status: int, body: bytes, document: Dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ class Refused(ControlApiError):  # noqa: N818 - it reads as what happened
         self.code = str(document["code"])
 
 
-class Unreachable(ControlApiError):  # noqa: N818 - it reads as what happened
+class Unreachable(ControlApiError):
     """No agent at this address; ``advice`` says what to do."""
 
     def __init__(self, message: str, advice: str) -> None:

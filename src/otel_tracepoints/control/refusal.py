@@ -35,7 +35,7 @@ STATUS: Mapping[str, int] = {
 }
 
 
-class Refusal(TracepointsError):  # noqa: N818 - it is what the API says, not what went wrong
+class Refusal(TracepointsError):
     """A request refused by the HTTP side, before any probe is looked at.
 
     Args:

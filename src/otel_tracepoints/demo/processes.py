@@ -21,7 +21,7 @@ _GRACE = 5.0
 _PAUSE = 0.05
 
 
-class DemoFailed(Exception):  # noqa: N818 - it reads as what happened
+class DemoFailed(Exception):
     """The demo cannot go on; ``output`` is what the child in question wrote last."""
 
     def __init__(self, message: str, output: Sequence[str] = ()) -> None:

@@ -172,7 +172,7 @@ def _calendar(symbol: str, left: Any, base: Any, right: Any, other: Any) -> Any:
 
 
 def _plain(value: Any, base: Any) -> Any:
-    """A value of a subclass as the builtin type itself: the builtin's operators call a subclass's constructor."""
+    """A value of a subclass as the builtin type itself, whose operators call no subclass's constructor."""
     if type(value) is base:
         return value
     if base is list or base is tuple:
@@ -184,7 +184,7 @@ def _plain(value: Any, base: Any) -> Any:
     elif base is datetime.datetime:
         parts = ("year", "month", "day", "hour", "minute", "second", "microsecond", "tzinfo")
         fields = [_getter(base, part)(value) for part in parts]
-        return datetime.datetime(*fields, fold=_getter(base, "fold")(value))
+        return datetime.datetime(*fields, fold=_getter(base, "fold")(value))  # noqa: DTZ001 - tzinfo is among them
     else:
         return exact(value, base)
     return base(*[_getter(base, part)(value) for part in parts])

@@ -29,7 +29,7 @@ _PIECE = 512
 
 
 def _string_table_sizes() -> FrozenSet[int]:
-    """Sizes of dicts whose table is CPython's special form for exact ``str`` keys (16 bytes an entry, not 24).
+    """Sizes of dicts whose table is CPython's form for exact ``str`` keys (16 bytes an entry, not 24).
 
     From 3.11 on the two forms differ in size, and a dict leaves the form for strings with the first
     other key, for good. Computed for every table size, and believed only where it agrees with

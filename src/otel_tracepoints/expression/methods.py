@@ -155,7 +155,7 @@ FUNCTIONS: Dict[str, Tuple[int, int, Function]] = {
 
 
 def is_instance(value: Any, ids: FrozenSet[int], names: FrozenSet[str], state: State) -> bool:
-    """True when a type in the real MRO of ``type(value)`` is one of these: ids of builtin types, ``module.Qualname``s."""
+    """True when a type in the real MRO is one of these: ids of builtin types, ``module.Qualname``s."""
     mro = introspect.mro(type(value))
     for each in mro:
         if id(each) in ids:

@@ -16,6 +16,7 @@ def parse_condition(text: str, is_sensitive: NamePredicate = never) -> Expressio
     """A condition, ready to `Expression.test`.
 
     Args:
+        text: The source.
         is_sensitive: Asked for every name in the expression now, for dynamic keys and for
             parameters in ``args`` during hits.
 

@@ -229,11 +229,8 @@ def _has_unbounded(items: Any) -> bool:
         if op is _constants.MAX_REPEAT or op is _constants.MIN_REPEAT:
             if argument[1] == _constants.MAXREPEAT or _has_unbounded(argument[2]):
                 return True
-        elif (
-            op is _constants.SUBPATTERN
-            and _has_unbounded(argument[3])
-            or op is _constants.BRANCH
-            and any(_has_unbounded(each) for each in argument[1])
+        elif (op is _constants.SUBPATTERN and _has_unbounded(argument[3])) or (
+            op is _constants.BRANCH and any(_has_unbounded(each) for each in argument[1])
         ):
             return True
     return False

@@ -147,7 +147,7 @@ class Regex:
             holding.update(("AT_END", "AT_END_STRING", "AT_END_LINE"))
         elif token == _LAST_NEWLINE:
             holding.update(("AT_END", "AT_END_LINE"))
-        elif token == "\n":
+        elif token == "\n":  # noqa: S105 - a character, not a password
             holding.add("AT_END_LINE")
         if (before == _WORD) != (self._before(token[:1]) == _WORD):
             holding.add("AT_BOUNDARY")

@@ -88,7 +88,7 @@ def _decimal_operand(value: Any) -> Any:
             return decimal.Decimal("NaN")
         value = value.real
     if type(value) is float:
-        return decimal.Decimal.from_float(value)  # the constructor would set a flag
+        return decimal.Decimal.from_float(value)  # noqa: FURB164 - the constructor would set a flag
     _check_bits(value)
     return value
 

@@ -151,11 +151,9 @@ class _Checker:
     def _compare(self, node: ast.Compare, level: int) -> None:
         operands = [node.left, *node.comparators]
         for index, operator in enumerate(node.ops):
-            if isinstance(operator, (ast.Is, ast.IsNot)):
-                if not (_is_singleton(operands[index]) or _is_singleton(operands[index + 1])):
-                    self._refuse(
-                        operands[index + 1], "'is' only compares with None, True and False", ["==", "!="]
-                    )
+            pair = operands[index : index + 2]
+            if isinstance(operator, (ast.Is, ast.IsNot)) and not any(map(_is_singleton, pair)):
+                self._refuse(pair[1], "'is' only compares with None, True and False", ["==", "!="])
         self._all(operands, level)
 
     def _subscript(self, node: ast.Subscript, level: int) -> None:

@@ -120,7 +120,7 @@ VECTORS: List[Tuple[str, Dict[str, Any], Any]] = [
     ("!a == b", {"a": 1, "b": 2}, True),
     ("a!=b", {"a": 1, "b": 2}, True),
     ("'a && b || !c'", {}, "a && b || !c"),
-    ('"it\'s" + \'"\'', {}, 'it\'s"'),
+    ("\"it's\" + '\"'", {}, "it's\""),
     ("true && !false", {}, True),
     ("null", {}, None),
     ("true", {"true": 5}, 5),
