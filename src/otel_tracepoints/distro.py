@@ -36,7 +36,7 @@ class _Chosen:
     sink = False
 
 
-class TracepointsDistro(BaseDistro):  # type: ignore[misc] # untyped before 1.36
+class TracepointsDistro(BaseDistro):
     """Sets defaults for what the user left unset; never raises."""
 
     def _configure(self, **_: Any) -> None:
@@ -51,7 +51,7 @@ class TracepointsDistro(BaseDistro):  # type: ignore[misc] # untyped before 1.36
             _LOGGER.exception("The distro's defaults could not be set")
 
 
-class TracepointsConfigurator(_OTelSDKConfigurator):  # type: ignore[misc] # untyped before 1.36
+class TracepointsConfigurator(_OTelSDKConfigurator):
     """The SDK's own configuration, with an exit that a dead sink cannot hold up; never raises."""
 
     def _configure(self, **kwargs: Any) -> None:

@@ -12,7 +12,7 @@ from otel_tracepoints import config
 _LOGGER = logging.getLogger("otel_tracepoints")
 
 
-class TracepointsInstrumentor(BaseInstrumentor):  # type: ignore[misc] # untyped before 1.36
+class TracepointsInstrumentor(BaseInstrumentor):
     """Starts the agent from the environment. Never raises: the application always starts."""
 
     def instrumentation_dependencies(self) -> Collection[str]:
