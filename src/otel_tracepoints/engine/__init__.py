@@ -13,9 +13,7 @@ __all__ = ["create_engine"]
 _MECHANISMS: Tuple[str, ...] = ("monitoring", "injection", "settrace")
 
 
-def create_engine(
-    choice: str, *, tool_id: Optional[int] = None, mechanism: Optional[str] = None
-) -> Engine:
+def create_engine(choice: str, *, tool_id: Optional[int] = None, mechanism: Optional[str] = None) -> Engine:
     """The engine for this interpreter.
 
     Args:

@@ -8,7 +8,9 @@ import sys
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, FunctionType, GeneratorType
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Union
 
-Suspendable = Union["GeneratorType[Any, Any, Any]", "CoroutineType[Any, Any, Any]", "AsyncGeneratorType[Any, Any]"]
+Suspendable = Union[
+    "GeneratorType[Any, Any, Any]", "CoroutineType[Any, Any, Any]", "AsyncGeneratorType[Any, Any]"
+]
 
 #: Objects that cannot lead to a function; spares most of a walk.
 _LEAVES = frozenset({str, bytes, int, float, bool, complex, type(None), bytearray, range})

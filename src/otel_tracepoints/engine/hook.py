@@ -33,7 +33,10 @@ _NOWHERE: Tuple[int, FrozenSet[int]] = (0, frozenset())
 numbers: Iterator[int] = itertools.count(1)
 
 
-if sys.version_info >= (3, 9, 2):
+#: `forgive` has something to do. To be asked first: elsewhere there is no room for a call.
+FORGIVES = sys.version_info < (3, 9, 2)
+
+if not FORGIVES:
 
     def arrived(site: int) -> None:
         """Called by rewritten code when a watched line is reached; never raises."""
@@ -43,7 +46,7 @@ if sys.version_info >= (3, 9, 2):
                 frame = _getframe(1)
                 for handler in handlers:
                     handler(frame)
-        except Exception:  # RecursionError at the edge of the stack
+        except Exception:  # noqa: S110 - RecursionError at the edge of the stack
             pass
 
     def dispatch(handlers: Tuple[Handler, ...], frame: FrameType) -> None:
@@ -51,8 +54,11 @@ if sys.version_info >= (3, 9, 2):
         try:
             for handler in handlers:
                 handler(frame)
-        except Exception:
+        except Exception:  # noqa: S110 - RecursionError at the edge of the stack
             pass
+
+    def forgive() -> None:
+        """Called where a RecursionError of our own is swallowed; nothing is left of it here."""
 
 else:
     from otel_tracepoints.engine.recursion import OverflowFlag
@@ -74,7 +80,7 @@ else:
                 frame = _getframe(1)
                 for handler in handlers:
                     handler(frame)
-        except Exception:  # RecursionError at the edge of the stack
+        except Exception:  # noqa: S110 - RecursionError at the edge of the stack
             pass
         flag.value = before
 
@@ -85,9 +91,13 @@ else:
         try:
             for handler in handlers:
                 handler(frame)
-        except Exception:
+        except Exception:  # noqa: S110 - RecursionError at the edge of the stack
             pass
         flag.value = before
+
+    def forgive() -> None:
+        """Called where a RecursionError of our own is swallowed: it has lifted the limit."""
+        _overflow.flag.value = b"\0"
 
 
 def arrived_by_exception(number: int) -> None:

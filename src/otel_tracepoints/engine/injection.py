@@ -13,17 +13,23 @@ present one are watched by `running.RunningFrames` until they leave.
 from __future__ import annotations
 
 import threading
+import weakref
 from types import CodeType
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from otel_tracepoints.engine import holders
+from otel_tracepoints.engine.anatomy import Anatomy
 from otel_tracepoints.engine.base import CodeSite, Handler
 from otel_tracepoints.engine.hook import SITES, numbers
 from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.engine.running import RunningFrames
-from otel_tracepoints.engine.splice import Anatomy, splice
+from otel_tracepoints.engine.splice import splice
 from otel_tracepoints.engine.versions import Versions
 from otel_tracepoints.errors import EngineUnavailable, PlacingFailed
+
+#: So many functions of a body are kept in mind, to spare looking for them all over the heap when
+#: the probe goes.
+_REMEMBERED = 1000
 
 
 class _Body:
@@ -38,6 +44,9 @@ class _Body:
         self.numbers: Dict[int, int] = {}
         #: Code objects whose constants hold this one; originals.
         self.parents: Dict[int, CodeType] = {}
+        #: Functions that were given a rewritten one, as far as they are still there.
+        self.functions: List[Any] = []
+
 
 class InjectionEngine:
     """`engine.base.Engine` by rewriting code objects.
@@ -125,7 +134,7 @@ class InjectionEngine:
         with self._lock:
             if self._closed:
                 return
-            for key in self._ledger.keys():
+            for key in self._ledger.every_key():
                 self.remove(key)
             self._running.close()
             self._closed = True
@@ -134,9 +143,8 @@ class InjectionEngine:
         body = self._bodies.get(id(original))
         if body is None:
             body = self._bodies[id(original)] = _Body(original)
-        for parent in parents:
-            parent = self._versions.original(parent)
-            body.parents[id(parent)] = parent
+        for maker in map(self._versions.original, parents):
+            body.parents[id(maker)] = maker
         return body
 
     def _lines(self, body: _Body) -> Dict[int, Tuple[Handler, ...]]:
@@ -183,7 +191,7 @@ class InjectionEngine:
                 # that to clear it takes time in proportion to its length, not to its square.
                 try:
                     self._rewrite(body, lines)
-                except Exception:  # It could be rewritten with more lines; the calls stay.
+                except Exception:  # noqa: S112 - it was rewritten with more lines before; the calls stay.
                     continue
                 changed.append(body)
         self._swap(changed)
@@ -193,24 +201,38 @@ class InjectionEngine:
 
     def _swap(self, bodies: Sequence[_Body]) -> List[holders.Suspendable]:
         """Put the present version of each in the place of all others; returns who runs those."""
-        replaced: Dict[int, _Body] = {}
-        outdated: List[CodeType] = []
         for body in bodies:
-            family = self._versions.family(body.original)
-            olds = {id(code): code for code in family if code is not body.current}
-            for parent in body.parents.values():
-                for owner in self._versions.family(parent):
-                    holders.replace_constant(owner, olds, body.current)
-            for code in olds.values():
-                replaced[id(code)] = body
-                outdated.append(code)
-        # The makers first, then what they have made: what they make in between is new already.
+            self._swap_known(body)
+        # Versions that only those had are gone by now, and need not be looked for.
+        outdated: List[CodeType] = []
+        replaced: Dict[int, _Body] = {}
+        for body in bodies:
+            if body.current is body.original:
+                body.functions = []
+            for code in self._versions.family(body.original):
+                if code is not body.current:
+                    replaced[id(code)] = body
+                    outdated.append(code)
         if not outdated:
             return []
         found = holders.find(outdated)
         for function in found.functions:
-            function.__code__ = replaced[id(function.__code__)].current
+            body = replaced[id(function.__code__)]
+            function.__code__ = body.current
+            if body.current is not body.original and len(body.functions) < _REMEMBERED:
+                body.functions.append(weakref.ref(function))
         return found.suspended
+
+    def _swap_known(self, body: _Body) -> None:
+        # The makers first, then what they have made: what they make in between is new already.
+        olds = {id(code): code for code in self._versions.family(body.original) if code is not body.current}
+        for parent in body.parents.values():
+            for owner in self._versions.family(parent):
+                holders.replace_constant(owner, olds, body.current)
+        for reference in body.functions:
+            function = reference()
+            if function is not None and id(function.__code__) in olds:
+                function.__code__ = body.current
 
     def _note_unreached(self, body: _Body) -> None:
         lines = {line: body.numbers[line] for line in self._lines(body)}

@@ -40,7 +40,7 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._watched)
 
-    def keys(self) -> List[str]:
+    def every_key(self) -> List[str]:
         """Every key that watches something."""
         return list(self._places)
 

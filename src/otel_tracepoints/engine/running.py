@@ -18,10 +18,10 @@ import threading
 import weakref
 from _thread import get_ident
 from types import FrameType
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Set
 
-from otel_tracepoints.engine.hook import SITES, dispatch
 from otel_tracepoints.engine.holders import Suspendable, frame_of
+from otel_tracepoints.engine.hook import FORGIVES, SITES, dispatch, forgive
 from otel_tracepoints.engine.threadstates import ThreadStates, unavailable
 
 _CALL, _LINE, _RETURN = 0, 2, 3
@@ -112,7 +112,7 @@ class RunningFrames:
         if self._suspended:
             notes.append(SLOW_EVERYWHERE)
             self._adopt_new_threads(states)
-        alive = {frame_ident for frame_ident in _idents()}
+        alive = set(sys._current_frames())
         for ident in list(self._threads):
             if ident not in alive:
                 self._threads.pop(ident, None)
@@ -157,8 +157,9 @@ class RunningFrames:
                 self._called(frame, lines is not None)
             elif what == _RETURN:
                 self._returned(frame, lines is not None)
-        except Exception:  # RecursionError at the edge of the stack
-            pass
+        except RecursionError:
+            if FORGIVES:
+                forgive()
         except BaseException as error:  # An interrupt that struck here is the application's.
             if self._states is not None:
                 self._states.deliver(type(error))
@@ -236,7 +237,3 @@ def _unmute(thread: _Thread, frame: Optional[FrameType]) -> None:
 
 def _innermost() -> List[FrameType]:
     return list(sys._current_frames().values())
-
-
-def _idents() -> Tuple[int, ...]:
-    return tuple(sys._current_frames())

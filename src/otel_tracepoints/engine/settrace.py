@@ -13,7 +13,7 @@ from types import CodeType, FrameType
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from otel_tracepoints.engine.base import CodeSite, Handler
-from otel_tracepoints.engine.hook import dispatch
+from otel_tracepoints.engine.hook import FORGIVES, dispatch, forgive
 from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.errors import PlacingFailed
 
@@ -78,7 +78,7 @@ class SettraceEngine:
     def close(self) -> None:
         """See `engine.base.Engine.close`."""
         with self._lock:
-            for key in self._ledger.keys():
+            for key in self._ledger.every_key():
                 self.remove(key)
             self._closed = True
 
@@ -130,8 +130,9 @@ class SettraceEngine:
             if self._table:
                 sys.settrace(self._global)
                 self._adopt_frames(frame)
-        except Exception:  # RecursionError at the edge of the stack
-            pass
+        except RecursionError:
+            if FORGIVES:
+                forgive()
         return 0
 
     def _adopt_frames(self, frame: Optional[FrameType]) -> None:
@@ -145,7 +146,7 @@ class SettraceEngine:
         if sys.gettrace() is self._global:
             sys.settrace(None)
         if _of_new_threads() is self._global:
-            threading.settrace(None)  # type: ignore[arg-type]
+            threading.settrace(None)
         if self._states is not None:
             self._states.clear_all()
         for frame in list(sys._current_frames().values()):
@@ -156,13 +157,15 @@ def _tracers(table: Dict[int, Dict[int, Tuple[Handler, ...]]]) -> Tuple[_Tracer,
     def local(frame: FrameType, event: str, _: object) -> Any:
         try:
             if event == "line":
-                lines = table.get(id(frame.f_code))
-                if lines is not None:
-                    handlers = lines.get(frame.f_lineno)
-                    if handlers is not None:
-                        dispatch(handlers, frame)
-        except Exception:  # RecursionError at the edge of the stack
-            pass
+                # Not get(): without the GIL it is slow with an int that another thread made.
+                lines = table[id(frame.f_code)]
+                if frame.f_lineno in lines:
+                    dispatch(lines[frame.f_lineno], frame)
+        except KeyError:
+            pass  # Removed meanwhile.
+        except RecursionError:
+            if FORGIVES:
+                forgive()
         return local
 
     def everywhere(frame: FrameType, event: str, _: object) -> Any:
@@ -171,8 +174,9 @@ def _tracers(table: Dict[int, Dict[int, Tuple[Handler, ...]]]) -> Tuple[_Tracer,
                 return local
             if not table:
                 sys.settrace(None)
-        except Exception:
-            pass
+        except RecursionError:
+            if FORGIVES:
+                forgive()
         return None
 
     return everywhere, local

@@ -24,7 +24,9 @@ class Versions:
         self._of: Dict[int, Tuple[CodeType, Dict[int, int]]] = {}
         self._made: Dict[int, Dict[int, Any]] = {}
 
-    def add(self, made: CodeType, original: CodeType, lines: Dict[int, int], entrances: Tuple[int, ...]) -> None:
+    def add(
+        self, made: CodeType, original: CodeType, lines: Dict[int, int], entrances: Tuple[int, ...]
+    ) -> None:
         """Enter a version, with its lines and their numbers, and its entrances."""
         identity, source = id(made), id(original)
         of, all_made, unreached = self._of, self._made, self._unreached

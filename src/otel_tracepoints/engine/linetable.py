@@ -1,0 +1,83 @@
+"""What the tables of a code object say (Python 3.8 to 3.11): lines, and ranges of exception handlers."""
+
+from __future__ import annotations
+
+import sys
+from types import CodeType
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+#: Line events go by blocks of the line table, not by line numbers.
+BLOCKS = sys.version_info < (3, 10)
+
+
+class Lines:
+    """The line of every offset, as the interpreter's tracing reads the line table."""
+
+    def __init__(self, code: CodeType) -> None:
+        self._lines: Dict[int, Optional[int]] = {}
+        self._begins: Set[int] = set()
+        self._begin_of: Dict[int, int] = {}
+        if BLOCKS:
+            self._read_blocks(code)
+            return
+        table: Any = code.co_lines()  # type: ignore[attr-defined, unused-ignore]
+        for start, end, line in table:
+            for offset in range(start, end, 2):
+                self._lines[offset] = line
+
+    def line(self, offset: int) -> Optional[int]:
+        """Of the instruction at this offset."""
+        return self._lines.get(offset)
+
+    def begins_block(self, offset: int) -> bool:
+        """A block begins at this offset."""
+        return offset in self._begins
+
+    def block(self, offset: int) -> int:
+        """Where the block of this offset begins."""
+        return self._begin_of.get(offset, 0)
+
+    def _read_blocks(self, code: CodeType) -> None:
+        # A block begins where the table changes the line; entries that do not change it do not
+        # begin one.
+        table = code.co_lnotab
+        line, offset, begin = code.co_firstlineno, 0, 0
+        self._begins.add(0)
+        steps = [(table[at], table[at + 1]) for at in range(0, len(table), 2)]
+        for length, change in [*steps, (len(code.co_code), 0)]:
+            for each in range(offset, offset + length, 2):
+                self._lines[each] = line
+                self._begin_of[each] = begin
+            offset += length
+            if change:
+                line += change - 256 if change >= 128 else change
+                begin = offset
+                self._begins.add(begin)
+
+
+def exception_ranges(code: CodeType) -> List[Tuple[int, int, int, bool]]:
+    """(start, end, target, notes where from) of each entry of 3.11's exception table; offsets in bytes."""
+    table = getattr(code, "co_exceptiontable", b"")
+    ranges: List[Tuple[int, int, int, bool]] = []
+    reader = iter(table)
+    while True:
+        numbers = []
+        for _ in range(4):
+            number = _varint(reader)
+            if number is None:
+                return ranges
+            numbers.append(number)
+        start, length, target, depth = numbers
+        ranges.append((start * 2, (start + length) * 2, target * 2, bool(depth & 1)))
+
+
+def _varint(reader: Any) -> Optional[int]:
+    # Objects/exception_handling_notes.txt: six bits a byte, the highest first; 64 says "more".
+    byte = next(reader, None)
+    if byte is None:
+        return None
+    number: int = byte & 63
+    while byte & 64:
+        byte = next(reader)
+        number = number << 6 | byte & 63
+    return number
