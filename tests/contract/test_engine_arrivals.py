@@ -12,11 +12,11 @@ from types import CodeType, FrameType
 from typing import Any, Counter, Dict, Iterator, List, Tuple
 
 import pytest
+from tests.support import every_construct
+from tests.support.codes import Program, lines_of, where
+from tests.support.engines import MECHANISMS, engine_of
 
 from otel_tracepoints.engine.base import Engine
-from tests.support import every_construct
-from tests.support.codes import Program, where
-from tests.support.engines import MECHANISMS, engine_of
 
 
 @pytest.fixture(params=MECHANISMS)
@@ -28,7 +28,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 
 KINDS = Program(
-    '''
+    """
     import functools
     def passing(function): return function
     def wrapping(function):
@@ -101,7 +101,7 @@ KINDS = Program(
     def keywords(a, b):
         return a  # TAG: partial
     part = functools.partial(keywords, b=1)
-    '''
+    """
 )
 
 CALLS: Dict[str, Tuple[Any, int]] = {
@@ -230,7 +230,9 @@ def test_fifty_probes_in_one_function(engine: Engine) -> None:
     function = program.run()["f"]
     hits: List[int] = []
     for line in range(2, 52):
-        engine.install(str(line), program.sites_of_line(line), line, lambda frame, line=line: hits.append(line))
+        engine.install(
+            str(line), program.sites_of_line(line), line, lambda frame, line=line: hits.append(line)
+        )
         assert function(0) == sum(range(50))
     del hits[:]
     function(0)
@@ -408,7 +410,7 @@ def test_functools_and_copies_keep_working(engine: Engine) -> None:
     from otel_tracepoints.engine.base import CodeSite
 
     hits: List[object] = []
-    engine.install("p", [CodeSite(code, ())], code.co_firstlineno, hits.append)
+    engine.install("p", [CodeSite(code, ())], lines_of(code)[-1], hits.append)
     function = every_construct.ident
     assert pickle.loads(pickle.dumps(function)) is function
     assert copy.deepcopy(function) is function
