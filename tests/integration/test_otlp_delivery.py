@@ -9,10 +9,10 @@ import threading
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-
-from otel_tracepoints.emission import bridge
 from tests.support.otlp_receiver import OtlpReceiver, grpc_available
 from tests.support.snapshots import emitter, logpoint, ordinals, report, settled, tracepoint
+
+from otel_tracepoints.emission import bridge
 
 needs_grpc = pytest.mark.skipif(not grpc_available(), reason="grpcio has no wheel for this interpreter")
 
@@ -142,7 +142,12 @@ def test_the_worst_strings_cost_nothing_but_themselves(protocol):
             running.submit(hit, ordinals())
         assert running.flush(20)
         assert running.status()["sent"] == 4
-        assert {event["attributes"]["probe.id"] for event in sink.events()} == {"before", "worst", "log", "after"}
+        assert {event["attributes"]["probe.id"] for event in sink.events()} == {
+            "before",
+            "worst",
+            "log",
+            "after",
+        }
 
 
 @needs_grpc
@@ -218,16 +223,6 @@ def test_json_that_cannot_be_had_is_said_and_replaced():
         running.submit(tracepoint(), ordinals())
         assert running.flush(20)
         assert (running.status()["protocol"], running.status()["sent"]) == ("http/protobuf", 1)
-
-
-@pytest.mark.skipif(grpc_available(), reason="grpc can be had here")
-def test_grpc_that_cannot_be_had_is_said_and_replaced():
-    """Asked for gRPC where it cannot be imported, the agent says so and sends over HTTP."""
-    with OtlpReceiver("http") as sink, emitter(sink.url, event_sink_protocol="grpc") as running:
-        assert "grpc" in running.status()["lastError"]
-        running.submit(tracepoint(), ordinals())
-        assert running.flush(20)
-        assert running.status()["sent"] == 1
 
 
 def test_the_resource_is_that_of_the_application(monkeypatch):

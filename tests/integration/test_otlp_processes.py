@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from tests.support.otlp_receiver import OtlpReceiver, closed_port, grpc_available
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +44,11 @@ def run(url, body, timeout=40, **environment):
     environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     begin = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script], env=environ, timeout=timeout, capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-c", script],
+        env=environ,
+        timeout=timeout,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return done, time.monotonic() - begin
@@ -269,3 +272,26 @@ def test_nothing_is_imported_once_the_emitter_has_started(server):
         done, _ = run(sink.url, body)
         assert sink.metrics()
     assert json.loads(done.stdout) == []
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_subprocesses_of_the_application_are_not_harmed(server):
+    """Children that the application starts while hits are being sent all run and end as they should."""
+    body = """
+        import subprocess
+        stop = threading.Event()
+
+        def traffic():
+            while not stop.is_set():
+                emitter.submit(tracepoint("x"), ordinal)
+                time.sleep(0.002)
+
+        thread = threading.Thread(target=traffic)
+        thread.start()
+        codes = {subprocess.run(["/bin/true"], preexec_fn=os.getpid if n % 2 else None).returncode for n in range(60)}
+        stop.set()
+        thread.join()
+        assert codes == {0}, codes
+    """
+    with OtlpReceiver(server) as sink:
+        run(sink.url, body)

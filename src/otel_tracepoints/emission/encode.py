@@ -77,7 +77,8 @@ def stack_text(stack: Sequence[StackFrame], limit: int) -> Tuple[str, bool]:
     lines: List[str] = []
     left = limit
     for frame in stack:
-        line, _ = fit_text(f'  File "{frame.file}", line {frame.line}, in {frame.name or frame.function}\n', limit)
+        name = frame.name or frame.function
+        line, _ = fit_text(f'  File "{frame.file}", line {frame.line}, in {name}\n', limit)
         left -= len(line.encode("utf-8"))
         if left < 0:
             break

@@ -8,9 +8,11 @@ import ssl
 from typing import Mapping, NamedTuple, Optional
 from urllib.parse import SplitResult, urlsplit
 
+from otel_tracepoints.emission.http2 import PREFACE
 from otel_tracepoints.errors import ConfigError
 
-_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+#: HTTP/2's opening words and empty settings.
+_OPENING = PREFACE + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _SETTINGS_FRAME = 4
 
 
@@ -76,7 +78,7 @@ def speaks_http2(endpoint: Endpoint, timeout: float) -> Optional[bool]:
                 connection.close()
                 return bool(chosen == "h2")
         try:
-            connection.sendall(_HTTP2_PREFACE)
+            connection.sendall(_OPENING)
             begin = connection.recv(9)
         except OSError:
             return None

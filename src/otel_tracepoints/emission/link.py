@@ -1,7 +1,8 @@
 """The link to the sink: which protocol it speaks, found out once something has answered.
 
 A URL alone cannot say it: 4317 is gRPC at most sinks, everything on one port at ours, and plain
-HTTP at some. So the port is a hint, and what actually answers decides.
+HTTP at some. So the port is a hint, and what actually answers decides. Where protobuf is slow
+(free-threaded builds) HTTP with JSON comes first, and gRPC only if nothing else is understood.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import contextlib
 from typing import Any, Dict, Optional, Sequence
 
 from otel_tracepoints.config import Settings
-from otel_tracepoints.emission import bridge, grpc_transport
+from otel_tracepoints.emission import bridge
 from otel_tracepoints.emission.endpoint import Endpoint, speaks_http2
+from otel_tracepoints.emission.grpc_transport import GrpcTransport
 from otel_tracepoints.emission.http_transport import HttpTransport
 from otel_tracepoints.emission.transport import Answer, Transport, Verdict
 
@@ -51,12 +53,12 @@ class Link:
         self._encoders: Dict[str, Dict[str, bridge.Encode]] = {}
         self._load_encoders()
         http_hinted = self._configured.port == _HTTP_PORT or bool(self._configured.path)
-        may_grpc = self._asked in ("auto", GRPC) and HTTP_PROTOBUF in self._encoders
-        self._grpc = may_grpc and grpc_transport.usable()
+        self._grpc = self._asked in ("auto", GRPC) and HTTP_PROTOBUF in self._encoders
         self._http = self._http_protocol()
         if self._asked == GRPC and not self._grpc:
-            self.problem = "grpc cannot be imported on this interpreter; OTLP over HTTP is used instead"
-        self._grpc_first = self._grpc and (self._asked == GRPC or not http_hinted)
+            self.problem = "grpc needs opentelemetry-exporter-otlp-proto-common; HTTP is used instead"
+        hinted = not http_hinted and bridge.protobuf_is_fast()
+        self._grpc_first = self._grpc and (self._asked == GRPC or hinted)
 
     @property
     def url(self) -> str:
@@ -70,8 +72,11 @@ class Link:
             if failed is not None:
                 return failed
         answer = self._send(signal, records, timeout)
+        if answer.verdict is Verdict.OTHER_PROTOCOL and self._switch():
+            answer = self._send(signal, records, timeout)
         if answer.verdict is Verdict.OTHER_PROTOCOL:
-            answer = self._send(signal, records, timeout) if self._switch() else self._no_way()
+            self._reset()
+            answer = answer._replace(verdict=Verdict.RETRY, reached=False)
         if not answer.reached and self._asked == "auto":
             self._reset()
         return answer
@@ -88,8 +93,6 @@ class Link:
         self.protocol = None
         if transport is not None:
             transport.abandon()
-        if self._grpc and not grpc_transport.usable():
-            self._grpc = self._grpc_first = False
 
     def _send(self, signal: str, records: Sequence[Any], timeout: float) -> Answer:
         transport, protocol = self._transport, self.protocol
@@ -109,7 +112,8 @@ class Link:
             except OSError as error:
                 return Answer(Verdict.RETRY, f"{type(error).__name__}: {error}", reached=False)
         if not use_grpc and self._http is None:
-            return self._no_way()
+            missing = "no OTLP encoder is installed (opentelemetry-exporter-otlp-proto-http)"
+            return Answer(Verdict.RETRY, missing, reached=False)
         try:
             self._use(GRPC if use_grpc else str(self._http))
         except OSError as error:  # the certificate's file
@@ -118,17 +122,22 @@ class Link:
 
     def _use(self, protocol: str) -> None:
         if protocol == GRPC:
-            self._transport = grpc_transport.GrpcTransport(self._endpoint, self._user_agent)
+            self._transport = GrpcTransport(self._endpoint, self._user_agent)
         else:
             self._transport = HttpTransport(self._endpoint, _CONTENT_TYPES[protocol], self._user_agent)
         self.protocol = protocol
 
     def _switch(self) -> bool:
-        """HTTP was tried and gRPC answered: go over to gRPC, or to the port that HTTP usually has."""
+        """The other protocol answered: speak that, or try the port that HTTP usually has."""
+        spoken = self.protocol
         self.close()
-        if self._asked in (HTTP_PROTOBUF, HTTP_JSON):
+        if self._asked != "auto":
             return False
-        if self._grpc:
+        if spoken == GRPC and self._http is not None:
+            self._grpc_first = False
+            self._use(self._http)
+            return True
+        if spoken != GRPC and self._grpc:
             self._use(GRPC)
             return True
         if self._endpoint.port == _GRPC_PORT and self._http is not None:
@@ -140,16 +149,6 @@ class Link:
     def _reset(self) -> None:
         self.close()
         self._endpoint = self._configured
-
-    def _no_way(self) -> Answer:
-        self._reset()
-        if self._http is None and not self._grpc:
-            missing = "no OTLP encoder is installed (opentelemetry-exporter-otlp-proto-http)"
-            return Answer(Verdict.RETRY, missing, reached=False)
-        reason = "the sink speaks gRPC only"
-        if not self._grpc:
-            reason += ", which cannot be used here; give its port for OTLP over HTTP (4318)"
-        return Answer(Verdict.RETRY, reason, reached=False)
 
     def _load_encoders(self) -> None:
         with contextlib.suppress(ImportError):

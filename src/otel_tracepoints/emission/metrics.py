@@ -13,6 +13,7 @@ from opentelemetry import metrics as metrics_api
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.metrics.view import DropAggregation, View
 
 from otel_tracepoints import semconv
 from otel_tracepoints.emission import bridge
@@ -100,7 +101,13 @@ class _OwnPipeline:
 
     def __init__(self, read: Callable[[], Reading]) -> None:
         self._reader = _Reader()
-        provider = MeterProvider([self._reader], resource=bridge.current_resource(), shutdown_on_exit=False)
+        provider = MeterProvider(
+            [self._reader],
+            resource=bridge.current_resource(),
+            shutdown_on_exit=False,
+            # The SDK's metrics about itself are not ours to send.
+            views=[View(instrument_name="otel.sdk.*", aggregation=DropAggregation())],
+        )
         meter = provider.get_meter(semconv.SCOPE_NAME, bridge.SCOPE_VERSION, semconv.SCHEMA_URL)
         self.histogram = _instruments(meter, read)
 
