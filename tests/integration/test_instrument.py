@@ -26,7 +26,7 @@ for line in sys.stdin:
     if line.strip() == "end":
         break
     with tracer.start_as_current_span("request"):
-        print("answer", work(int(line)), flush=True)
+        print(f"answer {work(int(line))}\\n", end="", flush=True)
 print("ended", flush=True)
 """
 
