@@ -41,7 +41,7 @@ class HttpTransport:
         if answer is not None and answer.compression_refused and self._compress:
             self._compress = False
             answer = self._try(signal, body, timeout, reused=False)
-        return answer or Answer(Verdict.RETRY, "the sink closed the connection", reached=False)
+        return answer or Answer(Verdict.RETRY, "the sink broke off", reached=False, broke_off=True)
 
     def close(self) -> None:
         """Close the connection; a request in flight ends with an error."""
@@ -80,7 +80,7 @@ class HttpTransport:
             return _judge_http(signal, response, data)
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
             self.close()
-            return None if reused else Answer(Verdict.RETRY, reason(error), reached=False)
+            return None if reused else Answer(Verdict.RETRY, reason(error), reached=False, broke_off=True)
         except http.client.BadStatusLine as error:
             self.close()
             if error.line.startswith("\x00\x00"):

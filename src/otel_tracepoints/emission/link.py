@@ -72,6 +72,9 @@ class Link:
             if failed is not None:
                 return failed
         answer = self._send(signal, records, timeout)
+        if answer.broke_off and self._asked == "auto" and self._speaks_http2():
+            # Go's gRPC servers say nothing to HTTP/1, they hang up.
+            answer = answer._replace(verdict=Verdict.OTHER_PROTOCOL)
         if answer.verdict is Verdict.OTHER_PROTOCOL and self._switch():
             answer = self._send(signal, records, timeout)
         if answer.verdict is Verdict.OTHER_PROTOCOL:
@@ -120,6 +123,11 @@ class Link:
             return Answer(Verdict.RETRY, f"{type(error).__name__}: {error}", reached=False)
         return None
 
+    def _speaks_http2(self) -> bool:
+        with contextlib.suppress(OSError):
+            return speaks_http2(self._endpoint, _PROBE_TIMEOUT) is True
+        return False
+
     def _use(self, protocol: str) -> None:
         if protocol == GRPC:
             self._transport = GrpcTransport(self._endpoint, self._user_agent)
@@ -138,6 +146,7 @@ class Link:
             self._use(self._http)
             return True
         if spoken != GRPC and self._grpc:
+            self._grpc_first = True
             self._use(GRPC)
             return True
         if self._endpoint.port == _GRPC_PORT and self._http is not None:

@@ -41,6 +41,8 @@ class Answer(NamedTuple):
         rejected: Records of an accepted request that the sink threw away all the same.
         retry_after: Seconds that the sink asked to be left alone.
         reached: Something that could be the sink answered.
+        compression_refused: It may take the same body uncompressed.
+        broke_off: The connection was made and then ended without an answer.
     """
 
     verdict: Verdict
@@ -49,6 +51,7 @@ class Answer(NamedTuple):
     retry_after: float = 0.0
     reached: bool = True
     compression_refused: bool = False
+    broke_off: bool = False
 
 
 class Transport(Protocol):
