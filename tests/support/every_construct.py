@@ -2,6 +2,8 @@
 
 # The layout is what is tested: keep formatters away.
 # fmt: off
+# ruff: noqa: D300, D403, I001, ISC002, PIE790
+
 import asyncio, contextlib
 LOG = []
 def note(*a): LOG.append(a)

@@ -225,6 +225,12 @@ def decode(code: CodeType) -> List[Instruction]:
     return decoded
 
 
+def lengths(code: CodeType) -> List[int]:
+    """Bytes that each instruction takes."""
+    starts = [each.offset for each in decode(code)]
+    return [end - start for start, end in zip(starts, [*starts[1:], len(code.co_code)])]
+
+
 def _covered(code: CodeType, instructions: List[Instruction], index: Dict[int, int]) -> Dict[int, List[int]]:
     """Exception handler → the instructions whose exceptions it gets directly (all by index)."""
     covered: Dict[int, List[int]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import CodeType
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
 
 #: Line events go by blocks of the line table, not by line numbers.
 BLOCKS = sys.version_info < (3, 10)
@@ -53,6 +53,29 @@ class Lines:
                 line += change - 256 if change >= 128 else change
                 begin = offset
                 self._begins.add(begin)
+
+
+def line_table(first: int, lengths: Iterable[int], lines: Iterable[Optional[int]]) -> bytes:
+    """A line table in 3.10's form (its ``Objects/lnotab_notes.txt``).
+
+    Args:
+        first: Line of the code object itself.
+        lengths: Bytes of each instruction.
+        lines: Line of each, or None.
+    """
+    table = bytearray()
+    line_now = first
+    for length, line in zip(lengths, lines):
+        change = 0 if line is None else line - line_now
+        line_now += change
+        while not -127 <= change <= 127:
+            step = 127 if change > 0 else -127
+            table += bytes((0, step & 255))
+            change -= step
+        for start in range(0, length, 254):
+            table += bytes((min(254, length - start), 128 if line is None else change & 255))
+            change = 0
+    return bytes(table)
 
 
 def exception_ranges(code: CodeType) -> List[Tuple[int, int, int, bool]]:

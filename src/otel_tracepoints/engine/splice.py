@@ -9,10 +9,11 @@ not change (names, flags, the order of the variables) is kept from the original.
 from __future__ import annotations
 
 import itertools
+import sys
 from types import CodeType
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 
-from otel_tracepoints.engine.anatomy import KW_NAMES, PUSH_EXC_INFO, RESUME, Anatomy, Arrival, decode
+from otel_tracepoints.engine.anatomy import KW_NAMES, PUSH_EXC_INFO, RESUME, Anatomy, Arrival, decode, lengths
 from otel_tracepoints.engine.hook import (
     ENTRANCES,
     arrived,
@@ -20,7 +21,7 @@ from otel_tracepoints.engine.hook import (
     arrived_by_unwinding,
     numbers,
 )
-from otel_tracepoints.engine.linetable import BLOCKS
+from otel_tracepoints.engine.linetable import BLOCKS, line_table
 
 
 class Spliced(NamedTuple):
@@ -90,17 +91,18 @@ def splice(anatomy: Anatomy, sites: Mapping[int, int]) -> Optional[Spliced]:
         before.setdefault(at, []).extend(call)
     rewritten: List[Any] = []
     originals: List[int] = []  # The originals' places among the instructions of the new code.
-    count = 0
+    lines: List[Optional[int]] = []
+    own = iter(anatomy.instructions)
     for at, each in enumerate(source):
         extra = before.get(at, ())
-        count += sum(isinstance(one, Instr) for one in extra)
+        lines.extend(one.lineno for one in extra if isinstance(one, Instr))
         rewritten.extend(extra)
         rewritten.append(each)
         if isinstance(each, Instr):
-            originals.append(count)
-            count += 1
+            originals.append(len(lines))
+            lines.append(next(own).line)
     source[:] = rewritten
-    made = _assemble(code, source)
+    made = _assemble(code, source, lines)
     if silent_raises:
         starts = [each.offset for each in decode(made)] + [len(made.co_code)]
         for entrance, (number, silent) in silent_raises.items():
@@ -125,7 +127,7 @@ def _call(make: Any, function: Any, number: int, location: Any, depth: int = 0) 
     ]
 
 
-def _assemble(code: CodeType, source: Any) -> CodeType:
+def _assemble(code: CodeType, source: Any, lines: List[Optional[int]]) -> CodeType:
     made: CodeType = source.to_code(
         # A pass settles at least one jump that had outgrown its argument.
         compute_jumps_passes=len(source) + 10,
@@ -144,4 +146,8 @@ def _assemble(code: CodeType, source: Any) -> CodeType:
     for name in ("co_linetable", "co_exceptiontable") if not BLOCKS else ("co_lnotab",):
         if hasattr(code, name):
             changes[name] = getattr(made, name)
+    if sys.version_info[:2] == (3, 10):
+        # The library gives instructions without a line that of the one before, and tracebacks and
+        # other tracers would show it.
+        changes["co_linetable"] = line_table(code.co_firstlineno, lengths(made), lines)
     return code.replace(**changes)
