@@ -1,6 +1,5 @@
 """Random programs of every statement, nested in every way, that end and always do the same."""
 
-
 # fmt: off
 from __future__ import annotations
 
