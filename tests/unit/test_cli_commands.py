@@ -539,10 +539,44 @@ def test_something_else_on_the_port_is_three(api, capsys):
     assert "not an agent's control API" in err
 
 
-@pytest.mark.parametrize("arguments", [["--json", "sink"], ["sink", "--json"]])
-def test_json_reaches_the_sink_from_either_side(monkeypatch, arguments):
-    """``sink`` has a ``--json`` of its own; given before the subcommand it counts as well."""
+@pytest.fixture
+def ran(monkeypatch):
+    """Keeps ``sink`` and ``demo`` from running; what they would have run with, last the ``--json``."""
+    pytest.importorskip("hypercorn")
     seen = []
     monkeypatch.setattr("otel_tracepoints.cli.sink._run", lambda *given: seen.append(given) or 0)
-    assert main(arguments) == 0
-    assert seen[0][-1] is True
+    monkeypatch.setattr(
+        "otel_tracepoints.demo.run.run", lambda keep, as_json: seen.append((keep, as_json)) or 0
+    )
+    return seen
+
+
+@pytest.mark.parametrize("name", ["sink", "demo"])
+@pytest.mark.parametrize("before", [True, False])
+def test_json_reaches_sink_and_demo_from_either_side(ran, name, before):
+    """``--json`` counts before and after these subcommands, too."""
+    assert main(["--json", name] if before else [name, "--json"]) == 0
+    assert ran[0][-1] is True
+    assert main([name]) == 0
+    assert ran[1][-1] is False
+
+
+@pytest.mark.parametrize("name", ["sink", "demo"])
+@pytest.mark.parametrize("before", [True, False])
+def test_options_without_a_meaning_are_taken_and_said(ran, capsys, name, before):
+    """``sink`` and ``demo`` call no API: ``--url`` and ``--token`` are taken, and said to be of no use."""
+    options = ["--url", "http://127.0.0.1:1", "--token", "t"]
+    assert main([*options, name] if before else [name, *options]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.partition(" is not used")[0] for line in err.splitlines()] == ["--url", "--token"]
+
+
+def test_environment_of_the_client_is_nothing_to_sink_and_demo(ran, capsys, monkeypatch):
+    """The client's variables, even bad ones, neither stop these commands nor make them talk."""
+    monkeypatch.setenv("DEBUGIN_CONTROL_API_URL", "ftp://nowhere")
+    monkeypatch.setenv("DEBUGIN_CONTROL_API_TOKEN", "t")
+    assert main(["sink"]) == main(["demo"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert main(["list"]) == 2
+    assert "DEBUGIN_CONTROL_API_URL" in capsys.readouterr().err

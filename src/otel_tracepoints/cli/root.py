@@ -6,11 +6,11 @@ So that a missing extra of one command breaks no other, and ``--help`` needs non
 from __future__ import annotations
 
 import importlib
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional
 
 import click
 
-from otel_tracepoints.cli.session import Session, root_session_options
+from otel_tracepoints.cli.session import root_session_options
 from otel_tracepoints.version import VERSION
 
 _PACKAGE = "otel_tracepoints"
@@ -74,18 +74,6 @@ class LazyGroup(click.Group):
                 ctx,
             ) from None
         return command if isinstance(command, click.Command) else None
-
-    def resolve_command(
-        self, ctx: click.Context, args: List[str]
-    ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
-        """Hand ``--json`` before the subcommand on to a command that has a ``--json`` of its own."""
-        name, command, rest = super().resolve_command(ctx, args)
-        session = ctx.find_object(Session)
-        if command is not None and session is not None and session.screen.as_json:
-            for parameter in command.params:
-                if "--json" in parameter.opts and parameter.expose_value and parameter.name:
-                    ctx.default_map = {str(name): {parameter.name: True}}
-        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The table, without loading anything."""

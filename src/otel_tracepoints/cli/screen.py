@@ -26,9 +26,9 @@ class PlainConsole(Console):
     A reader that went away is the caller's to handle (rich would end the process).
     """
 
-    def __init__(self) -> None:
-        width = None if sys.stdout.isatty() else _PIPE_WIDTH
-        super().__init__(width=width, markup=False, emoji=False, highlight=False)
+    def __init__(self, *, stderr: bool = False) -> None:
+        width = None if (sys.stderr if stderr else sys.stdout).isatty() else _PIPE_WIDTH
+        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
     def on_broken_pipe(self) -> None:
         """Called by rich while it handles the BrokenPipeError."""

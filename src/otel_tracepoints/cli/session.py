@@ -6,7 +6,7 @@ The options are taken before and after the subcommand; the later one wins.
 from __future__ import annotations
 
 import pathlib
-from typing import Any, Callable, Optional, TypeVar
+from typing import Any, Callable, List, Optional, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -25,6 +25,7 @@ class Session:
         self.token: Optional[str] = None
         self.token_file: Optional[str] = None
         self.screen = Screen()
+        self._typed: List[str] = []
         self._client: Optional[Client] = None
 
     @property
@@ -36,8 +37,22 @@ class Session:
                 token = _read_token(self.token_file)
             if token and not (token.isascii() and token.isprintable() and " " not in token):
                 raise click.UsageError("The token holds characters that no token has.")
-            self._client = Client(self.url, token)
+            try:
+                self._client = Client(self.url, token)
+            except ValueError as error:
+                # What was typed has been looked at before.
+                raise click.UsageError(f"DEBUGIN_CONTROL_API_URL, {self.url!r}: {error}.") from None
         return self._client
+
+    def typed(self, option: str) -> None:
+        """Note that this option was given on the command line."""
+        if option not in self._typed:
+            self._typed.append(option)
+
+    def without_api(self, who: str) -> None:
+        """Say which of the options given have no meaning for a command that calls no control API."""
+        for option in self._typed:
+            self.screen.note(f"{option} is not used: {who}.")
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)
@@ -97,7 +112,11 @@ def _options(command: _Command, *, environment: bool) -> _Command:
 
 def _store_url(context: click.Context, parameter: click.Parameter, value: Optional[str]) -> None:
     session = context.ensure_object(Session)
-    if value is not None:
+    if value is None:
+        return
+    session.url = value
+    if _typed(context, parameter):
+        session.typed("--url")
         try:
             session.url = base_url(value)
         except ValueError as error:
@@ -109,6 +128,7 @@ def _store_token(context: click.Context, parameter: click.Parameter, value: Opti
     if value is not None:
         if _typed(context, parameter):
             _one_of_both(context, "token_file")
+            session.typed("--token")
             session.token_file = None
         session.token = value.strip()
 
@@ -119,6 +139,7 @@ def _store_token_file(context: click.Context, parameter: click.Parameter, value:
         return
     if _typed(context, parameter):
         _one_of_both(context, "token")
+        session.typed("--token-file")
         session.token = None
     elif session.token is not None:
         # Both in the environment: the agent, too, takes the token itself first.

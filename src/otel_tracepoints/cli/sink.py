@@ -11,6 +11,8 @@ from typing import Any, Callable, Optional
 
 import click
 
+from otel_tracepoints.cli.render import value_text
+from otel_tracepoints.cli.session import Session, pass_session, session_options
 from otel_tracepoints.errors import ConfigError
 from otel_tracepoints.sink import json_text
 from otel_tracepoints.sink.caller import is_loopback
@@ -35,13 +37,15 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBRE
 @click.option(
     "--store", type=click.Path(dir_okay=False), metavar="FILE", help="Keep events in this file (SQLite)."
 )
-@click.option("--json", "as_json", is_flag=True, help="One event a line on stdout.")
-@click.pass_context
-def command(
-    context: click.Context, host: str, port: int, forward: Optional[str], store: Optional[str], as_json: bool
-) -> None:
-    """Receive OpenTelemetry (OTLP over gRPC and HTTP, on one port) and show what probes send."""
-    context.exit(_run(host, port, forward, store, as_json))
+@session_options
+@pass_session
+def command(session: Session, /, host: str, port: int, forward: Optional[str], store: Optional[str]) -> None:
+    """Receive OpenTelemetry (OTLP over gRPC and HTTP, on one port) and show what probes send.
+
+    With --json, one event a line on stdout.
+    """
+    session.without_api("the sink calls no control API")
+    raise click.exceptions.Exit(_run(host, port, forward, store, session.screen.as_json))
 
 
 def _run(host: str, port: int, forward: Optional[str], store: Optional[str], as_json: bool) -> int:
@@ -110,7 +114,7 @@ def _renderer() -> Callable[[Event], str]:
 
     def render(event: Event) -> str:
         with console.capture() as captured:
-            console.print(Text.assemble(*pieces(event)), end="")
+            console.print(Text.assemble(*pieces(event, value_text)), end="")
         return captured.get()
 
     return render

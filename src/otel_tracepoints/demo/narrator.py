@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from typing import Any, Dict, Iterator, List
 
@@ -14,10 +15,15 @@ from otel_tracepoints.cli.visible import visible
 
 
 class Narrator:
-    """Tells on stdout; on a terminal with colours and a spinner, else in plain lines."""
+    """Tells on stdout; on a terminal with colours and a spinner, else in plain lines.
 
-    def __init__(self) -> None:
-        self._console = PlainConsole()
+    Args:
+        as_json: Tell on stderr instead, and leave stdout to the hits, one a line.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self._as_json = as_json
+        self._console = PlainConsole(stderr=as_json)
 
     @contextlib.contextmanager
     def busy(self, text: str) -> Iterator[None]:
@@ -38,10 +44,13 @@ class Narrator:
         """One line."""
         self._console.print(Text(visible(text), style=style), soft_wrap=True)
         # Whoever reads through a pipe sees the story while it happens.
-        sys.stdout.flush()
+        self._console.file.flush()
 
     def event(self, event: Dict[str, Any], own_trace: bool, home: str) -> None:
         """A hit, as the sink handed it out."""
+        if self._as_json:
+            sys.stdout.write(json.dumps(event) + "\n")
+            sys.stdout.flush()
         payload = event.get("payload", {})
         where = f"{short(payload.get('file'), home)}:{payload.get('line')} in {payload.get('method')}"
         self.say(f"   ● {event.get('name')}  {where}", style="cyan")

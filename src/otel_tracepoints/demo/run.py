@@ -41,13 +41,13 @@ class Sale(NamedTuple):
     total: int
 
 
-def run(keep: bool = False) -> int:
+def run(keep: bool = False, *, as_json: bool = False) -> int:
     """Run the demo; answers the exit code. Leaves no process, however it ends."""
     extra = missing_extra()
     if extra is not None:
         print(f'The demo needs an extra: pip install "otel-tracepoints[{extra}]"', file=sys.stderr)
         return 2
-    narrator = Narrator()
+    narrator = Narrator(as_json=as_json)
     with _signals_raise(), tempfile.TemporaryDirectory(prefix="otel-tracepoints-demo-") as directory:
         narrator.say("otel-tracepoints demo: a web shop has a bug; we find it while the shop runs.", "bold")
         stage: Optional[Stage] = None

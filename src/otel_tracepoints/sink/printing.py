@@ -16,7 +16,7 @@ from otel_tracepoints.sink import json_text
 from otel_tracepoints.sink.event import Event, format_timestamp
 
 #: Characters of a value, of a message, and variables and frames of a hit, that are shown.
-_VALUE_WIDTH = 100
+_VALUE_WIDTH = 200
 _MESSAGE_WIDTH = 1000
 _MAX_VARIABLES = 30
 _MAX_FRAMES = 5
@@ -48,8 +48,13 @@ def visible(text: str) -> str:
     )
 
 
-def pieces(event: Event) -> Iterator[Piece]:
-    """The event for a person: a line of what and where, then what was captured, indented."""
+def pieces(event: Event, value_text: Optional[Callable[[Any], str]] = None) -> Iterator[Piece]:
+    """The event for a person: a line of what and where, then what was captured, indented.
+
+    Args:
+        event: What arrived.
+        value_text: Writes a captured value on one line; JSON if left out.
+    """
     payload = event.payload
     title, style = _TITLES[event.name]
     yield format_timestamp(event.timestamp_ms)[11:], "dim"
@@ -69,7 +74,7 @@ def pieces(event: Event) -> Iterator[Piece]:
         if isinstance(payload.get(text), str):
             yield f"    {_short(visible(payload[text]), _MESSAGE_WIDTH)}\n", ""
             break
-    yield from _variables(payload)
+    yield from _variables(payload, value_text or _value)
     yield from _frames(payload.get("stack"))
     if isinstance(payload.get("traceId"), str):
         yield f"    trace {_shown(payload['traceId'])}\n", "dim"
@@ -132,7 +137,7 @@ class Printer:
                 return
 
 
-def _variables(payload: Any) -> Iterator[Piece]:
+def _variables(payload: Any, value_text: Callable[[Any], str]) -> Iterator[Piece]:
     snapshot = payload.get("snapshot")
     shown: List[Tuple[str, Any]] = []
     if isinstance(snapshot, dict):
@@ -146,7 +151,7 @@ def _variables(payload: Any) -> Iterator[Piece]:
         )
     for name, value in shown[:_MAX_VARIABLES]:
         yield f"    {_shown(name)}", "cyan"
-        yield f" = {_short(visible(_value(value)), _VALUE_WIDTH)}\n", ""
+        yield f" = {_short(visible(value_text(value)), _VALUE_WIDTH)}\n", ""
     if len(shown) > _MAX_VARIABLES:
         yield f"    and {len(shown) - _MAX_VARIABLES} more\n", "dim"
 
