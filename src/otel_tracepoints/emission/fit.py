@@ -16,6 +16,9 @@ from otel_tracepoints.model import JsonValue
 #: Below this a cut string or container would be little more than its own marker.
 _WORTH_CUTTING = 48
 
+# Made once: json.dumps would make one for each call with these arguments.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
 _MARKER_KEYS = (semconv.JSON_TRUNCATED, semconv.JSON_SIZE)
 
 
@@ -34,6 +37,8 @@ def fit(value: JsonValue, limit: int) -> Tuple[str, bool]:
 
 def fit_text(text: str, limit: int) -> Tuple[str, bool]:
     """Plain text of at most ``limit`` bytes of UTF-8, ending in an ellipsis if it was cut."""
+    if len(text) <= limit and text.isascii():
+        return text, False
     data = text.encode("utf-8", "backslashreplace")
     if len(data) <= limit:
         return data.decode("utf-8"), False
@@ -42,10 +47,12 @@ def fit_text(text: str, limit: int) -> Tuple[str, bool]:
 
 def _dump(value: JsonValue) -> str:
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = _encode(value)
     except (TypeError, ValueError, RecursionError):
         # Capture promises plain JSON. Should it ever fail to, this value is lost, not the batch.
         return json.dumps({semconv.JSON_REPR: "<not representable>"})
+    if text.isascii():
+        return text
     # Inside a JSON string the backslash escape of a surrogate is JSON's own escape for it.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -83,7 +83,7 @@ class HttpTransport:
             return None if reused else Answer(Verdict.RETRY, reason(error), reached=False, broke_off=True)
         except http.client.BadStatusLine as error:
             self.close()
-            if error.line.startswith("\x00\x00"):
+            if str(error.args[0]).startswith("\x00\x00"):
                 return Answer(Verdict.OTHER_PROTOCOL, "the sink answers in HTTP/2 (gRPC)")
             return Answer(Verdict.RETRY, "the sink does not answer in HTTP", reached=False)
         except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:

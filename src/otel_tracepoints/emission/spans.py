@@ -65,10 +65,14 @@ class SpanBudget:
         key = id(span)
         entry = self._tickets.get(key)
         if entry is None:
-            forget = self._tickets.pop
+            tickets = self._tickets
+
+            def forget(_: object) -> None:
+                tickets.pop(key, None)
+
             try:
                 # The span's end of life removes its entry, before its id can be used again.
-                reference = weakref.ref(span, lambda _, forget=forget, key=key: forget(key, None))
+                reference = weakref.ref(span, forget)
             except TypeError:
                 return False  # a span class that cannot be counted gets no events of ours
             entry = self._tickets.setdefault(key, (reference, [None] * EVENTS_PER_SPAN))
