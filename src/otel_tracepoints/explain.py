@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Mapping, Tuple
 
 from otel_tracepoints.model import Outcome, ProbeState
@@ -33,16 +34,24 @@ def summarise(entry: Entry, facts: Mapping[str, Any], *, awake: bool) -> str:
     if state == ProbeState.ERROR.value and entry.error is not None:
         return f"The point could not be placed: {entry.error.message}"
     if state == ProbeState.PENDING.value:
-        return f"The module of {entry.path} is not imported yet; the point is placed when it is."
+        return (
+            f"The module of {entry.path} is not imported yet in this process ({os.getpid()}); the point is "
+            "placed when it is. A reloader or a pool of workers serves from other processes."
+        )
     if not arrivals:
         return (
             f"The point is placed in {', '.join(facts['functions']) or entry.path}, but line "
-            f"{entry.probe.line} has not been reached since. Code that is exec-ed by hand later is "
-            "taken at the next placing of any probe."
+            f"{entry.probe.line} has not been reached since in this process ({os.getpid()}). A reloader or "
+            "a pool of workers serves from other processes, and code that is exec-ed by hand later is taken "
+            "at the next placing of any probe."
         )
     reasons = [f"{counts[o.value]} × {clause}" for o, clause in _CLAUSES if counts[o.value]]
-    text = f"The line was reached {arrivals} times: {counts[Outcome.EMITTED.value]} hits"
+    text = f"The line was reached {_times(arrivals, 'time')}: {_times(counts[Outcome.EMITTED.value], 'hit')}"
     text += f", {', '.join(reasons)}." if reasons else "."
     if counts[Outcome.EMITTED.value] and sink.get("connected") is False:
         text += f" The event sink {sink.get('url')} cannot be reached: {sink.get('lastError')}"
     return text
+
+
+def _times(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
