@@ -7,10 +7,10 @@ import time
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-
-from otel_tracepoints.emission import worker
 from tests.support.otlp_receiver import OtlpReceiver, closed_port, grpc_available
 from tests.support.snapshots import emitter, logpoint, ordinals, report, settled, tracepoint
+
+from otel_tracepoints.emission import worker
 
 needs_grpc = pytest.mark.skipif(not grpc_available(), reason="grpcio has no wheel for this interpreter")
 SERVERS = ["http", pytest.param("grpc", marks=needs_grpc)]
@@ -193,7 +193,10 @@ def test_a_sink_of_traces_only_gets_logpoints_as_span_events(server, caplog):
         assert (status["sent"], status["dropped"], status["onSpans"]) == (7, 0, 1)
         assert status["connected"] is True
         events = sink.events("probe.hit.logpoint")
-        assert {event["attributes"]["probe.id"] for event in events} == {*(f"p{n}" for n in range(5)), "later"}
+        assert {event["attributes"]["probe.id"] for event in events} == {
+            *(f"p{n}" for n in range(5)),
+            "later",
+        }
         assert {event["attributes"]["probe.message"] for event in events} >= {f"m{n}" for n in range(5)}
         assert {event["span"]["name"] for event in events} == {"logpoint shop.cart.total"}
         (on_span,) = span.events
@@ -221,7 +224,8 @@ def test_error_texts_are_redacted():
     from otel_tracepoints.emission import Emitter
 
     running = Emitter(
-        Settings(event_sink_url=f"http://127.0.0.1:{closed_port()}"), lambda text: text.replace("refused", "[REDACTED]")
+        Settings(event_sink_url=f"http://127.0.0.1:{closed_port()}"),
+        lambda text: text.replace("refused", "[REDACTED]"),
     )
     running.start()
     try:

@@ -28,7 +28,11 @@ def run(url, body, interval=100):
     environ.update(DEBUGIN_EVENT_SINK_URL=url, OTEL_METRIC_EXPORT_INTERVAL=str(interval))
     script = PRELUDE + textwrap.dedent(body)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script], env=environ, timeout=40, capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-c", script],
+        env=environ,
+        timeout=40,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
 
@@ -53,7 +57,9 @@ def test_metrics_come_at_the_interval_of_the_environment():
         "otel_tracepoints.queue.size": "{hit}",
         "otel_tracepoints.queue.dropped": "{hit}",
     }
-    assert {tuple(sorted(p["attributes"].items())): p["value"] for p in last["otel_tracepoints.hits"]["points"]} == {
+    assert {
+        tuple(sorted(p["attributes"].items())): p["value"] for p in last["otel_tracepoints.hits"]["points"]
+    } == {
         (("outcome", "emitted"), ("probe.type", "tracepoint")): 3,
         (("outcome", "conditionFalse"), ("probe.type", "logpoint")): 5,
     }

@@ -50,7 +50,11 @@ def run(body):
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     script = PRELUDE + textwrap.dedent(body)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script], env=environ, timeout=40, capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-c", script],
+        env=environ,
+        timeout=40,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return done

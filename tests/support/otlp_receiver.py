@@ -272,13 +272,19 @@ class OtlpReceiver:
         else:
             document = _from_protobuf(request.signal, request.body)
         if request.signal == "traces":
-            for resource, scope, schema_url, span in _flatten(document, "resourceSpans", "scopeSpans", "spans"):
+            for resource, scope, schema_url, span in _flatten(
+                document, "resourceSpans", "scopeSpans", "spans"
+            ):
                 self._spans.append(_span(resource, scope, schema_url, span))
         elif request.signal == "logs":
-            for resource, scope, schema_url, log in _flatten(document, "resourceLogs", "scopeLogs", "logRecords"):
+            for resource, scope, schema_url, log in _flatten(
+                document, "resourceLogs", "scopeLogs", "logRecords"
+            ):
                 self._logs.append(_log(resource, scope, schema_url, log))
         else:
-            for resource, scope, _, metric in _flatten(document, "resourceMetrics", "scopeMetrics", "metrics"):
+            for resource, scope, _, metric in _flatten(
+                document, "resourceMetrics", "scopeMetrics", "metrics"
+            ):
                 self._metrics.append(_metric(resource, scope, metric))
 
 
@@ -312,7 +318,9 @@ def _ids_as_hex(value: Any) -> Any:
     return value
 
 
-def _flatten(document: Dict[str, Any], resources: str, scopes: str, records: str) -> List[Tuple[Any, Any, str, Any]]:
+def _flatten(
+    document: Dict[str, Any], resources: str, scopes: str, records: str
+) -> List[Tuple[Any, Any, str, Any]]:
     return [
         (resource.get("resource", {}), scope.get("scope", {}), scope.get("schemaUrl", ""), record)
         for resource in document.get(resources, [])

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from otel_tracepoints.emission.hpack import decode, encode
 
-reference = pytest.importorskip("hpack", reason="the independent implementation comes with the sink's packages")
+reference = pytest.importorskip(
+    "hpack", reason="the independent implementation comes with the sink's packages"
+)
 
 names = st.text("abcdefghijklmnopqrstuvwxyz-0123456789", min_size=1, max_size=30)
 values = st.text(st.characters(min_codepoint=0, max_codepoint=0x2FFF), max_size=80)
@@ -50,7 +52,9 @@ def test_garbage_is_refused_and_nothing_worse(block):
         pass
 
 
-@pytest.mark.parametrize("block", [b"\x80", b"\xbe", b"\x00\x05ab", b"\x00\x81\x00\x00", b"\x7f\xff\xff\xff\xff\xff\xff"])
+@pytest.mark.parametrize(
+    "block", [b"\x80", b"\xbe", b"\x00\x05ab", b"\x00\x81\x00\x00", b"\x7f\xff\xff\xff\xff\xff\xff"]
+)
 def test_a_broken_block_is_a_value_error(block):
     """Index 0, an index past the table, a short string, wrong padding, an endless integer."""
     with pytest.raises(ValueError):

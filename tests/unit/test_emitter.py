@@ -12,20 +12,22 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests.support.otlp_receiver import closed_port
+from tests.support.snapshots import logpoint, ordinals, report, settled, tracepoint
 
 from otel_tracepoints.config import Settings
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.emission.spans import EVENTS_PER_SPAN, SpanBudget, inside_telemetry
 from otel_tracepoints.errors import ConfigError
 from otel_tracepoints.model import TraceContext
-from tests.support.otlp_receiver import closed_port
-from tests.support.snapshots import logpoint, ordinals, report, settled, tracepoint
 
 
 @pytest.fixture
 def idle():
     """An emitter without threads, whose sink does not exist: everything stays where it was put."""
-    emitter = Emitter(Settings(event_sink_url=f"http://127.0.0.1:{closed_port()}", queue_size=5), lambda text: text)
+    emitter = Emitter(
+        Settings(event_sink_url=f"http://127.0.0.1:{closed_port()}", queue_size=5), lambda text: text
+    )
     yield emitter
     emitter.stop(0.5)
 
@@ -52,7 +54,9 @@ def test_the_queue_has_exactly_its_size(idle):
 
 def test_the_queue_is_exact_under_threads():
     """Whatever the number of threads, as many hits are taken as there are places."""
-    emitter = Emitter(Settings(event_sink_url=f"http://127.0.0.1:{closed_port()}", queue_size=300), lambda t: t)
+    emitter = Emitter(
+        Settings(event_sink_url=f"http://127.0.0.1:{closed_port()}", queue_size=300), lambda t: t
+    )
     ordinal = ordinals()
     taken = []
     start = threading.Barrier(8)

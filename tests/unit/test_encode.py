@@ -6,6 +6,7 @@ import json
 import math
 
 import pytest
+from tests.support.snapshots import logpoint, report, tracepoint
 
 from otel_tracepoints.emission.encode import (
     MAX_HIT_BYTES,
@@ -17,7 +18,6 @@ from otel_tracepoints.emission.encode import (
     stack_text,
 )
 from otel_tracepoints.model import StackFrame, WatchValue
-from tests.support.snapshots import logpoint, report, tracepoint
 
 LIMIT = 2000
 
