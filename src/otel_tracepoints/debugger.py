@@ -21,7 +21,14 @@ from otel_tracepoints.model import Probe, ProbeState, ProbeType
 from otel_tracepoints.pipeline import Gate, HitServices
 from otel_tracepoints.placing import Placer, locate
 from otel_tracepoints.planning import Planner
-from otel_tracepoints.probes.registry import Entry, LastError, PointFilter, Registry, carries_any
+from otel_tracepoints.probes.registry import (
+    PLACING_ERRORS,
+    Entry,
+    LastError,
+    PointFilter,
+    Registry,
+    carries_any,
+)
 from otel_tracepoints.probes.resolver import Resolution, Resolver
 from otel_tracepoints.reports import Reporter
 from otel_tracepoints.timekeeper import Timekeeper
@@ -310,8 +317,12 @@ class Debugger:
             live.gate.plan = None
             self._placer.remove(entry)
             return
+        hooked = live.gate.plan is not None and (
+            entry.error is None or entry.error.code not in PLACING_ERRORS
+        )
         live.gate.plan = self._planner.plan(entry, live.bucket)
-        self._placer.place(entry, live.gate, resolution)
+        if not hooked:  # placing goes through the whole heap: not for a new condition or limit
+            self._placer.place(entry, live.gate, resolution)
         if not self._awake:  # sleep() came while we placed, and may have run before the gate was on
             live.gate.plan = None
 

@@ -1,0 +1,53 @@
+"""The expression language through the real agent: values as watches and fields, truth as conditions."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Tuple
+
+from tests.support.captures import value_of
+from tests.support.live import Live, Target, TargetMaker, ok
+from tests.unit.vectors.expressions import VECTORS, Code
+
+
+class Row:
+    """Two probes on one line that holds a function for every set of parameters."""
+
+    def __init__(self, live: Live, target: TargetMaker, parameters: List[Tuple[str, ...]]) -> None:
+        self._live = live
+        lambdas = ", ".join(f"{names!r}: (lambda {', '.join(names)}: None)" for names in parameters)
+        self._program = target(f"FUNCTIONS = {{{lambdas}}}  # TAG: line")
+        assert self._program.module
+        self._watch = live.tracepoint(self._program, "line")
+        self._condition = live.tracepoint(self._program, "line")
+
+    def ask(self, text: str, names: Dict[str, Any]) -> Tuple[Any, str, Any]:
+        """What a watch shows, the outcome of a condition, and the code of its error."""
+        self._update(self._watch, watch=[text])
+        self._update(self._condition, condition=text)
+        before = self._live.point(self._condition)["counts"]
+        self._program.FUNCTIONS[tuple(names)](**names)
+        after = self._live.point(self._condition)
+        (outcome,) = [name for name, n in after["counts"].items() if n != before[name]]
+        (watch,) = self._live.hits(self._watch)[-1]["watches"]
+        return watch["value"], outcome, after["error"] and after["error"]["code"]
+
+    def _update(self, point: Dict[str, Any], **fields: Any) -> None:
+        ok(self._live.api.put(f"/points/{point['id']}", fields))
+
+
+def test_every_row_of_the_table(live_with: Any, target: TargetMaker) -> None:
+    """Each gives, as a watch, the value or error of the table, and as a condition its truth or error."""
+    row = Row(live_with(), target, sorted({tuple(names) for _, names, _ in VECTORS}))
+    wrong: List[Any] = []
+    for text, names, expected in VECTORS:
+        shown, outcome, code = row.ask(text, names)
+        if isinstance(expected, Code):
+            fits = shown.startswith(f"<{expected.code}: ") and (outcome, code) == (
+                "conditionError",
+                expected.code,
+            )
+        else:
+            fits = shown == value_of(expected) and outcome == ("emitted" if expected else "conditionFalse")
+        if not fits:
+            wrong.append((text, names, expected, shown, outcome, code))
+    assert wrong == []
