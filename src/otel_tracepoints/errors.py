@@ -191,6 +191,9 @@ class EvaluationError(TracepointsError):
 
     ``code`` is one of ``CODES``. Created in the application's thread, so it is
     cheap, and its message holds names and types, never values.
+
+    Attributes:
+        mark: What stands for the value in a message or watch: ``<UNKNOWN_NAME: user>``.
     """
 
     CODES: ClassVar[frozenset[str]] = frozenset(
@@ -208,6 +211,12 @@ class EvaluationError(TracepointsError):
         }
     )
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, short: Optional[str] = None) -> None:
         super().__init__(message)
         self.code = code
+        self._short = short
+
+    @property
+    def mark(self) -> str:
+        """See the class; the sentence where there is nothing shorter."""
+        return f"<{self.code}: {self._short or self.message}>"

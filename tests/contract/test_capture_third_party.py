@@ -107,21 +107,21 @@ def test_django_queryset_sends_no_query(live_with: Any, target: TargetMaker) -> 
     class Author(models.Model):
         name = models.CharField(max_length=20)
 
-        def __str__(self) -> str:
-            raise AssertionError("__str__ ran")
-
         class Meta:
             app_label = "shop"
+
+        def __str__(self) -> str:
+            raise AssertionError("__str__ ran")
 
     class Book(models.Model):
         name = models.CharField(max_length=20)
         author = models.ForeignKey(Author, on_delete=models.CASCADE)
 
-        def __str__(self) -> str:
-            raise AssertionError("__str__ ran")
-
         class Meta:
             app_label = "shop"
+
+        def __str__(self) -> str:
+            raise AssertionError("__str__ ran")
 
     with connection.schema_editor() as editor:
         editor.create_model(Author)

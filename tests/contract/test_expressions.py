@@ -18,18 +18,21 @@ class Row:
         self._program = target(f"FUNCTIONS = {{{lambdas}}}  # TAG: line")
         assert self._program.module
         self._watch = live.tracepoint(self._program, "line")
-        self._condition = live.tracepoint(self._program, "line")
+        self._condition = self._last = live.tracepoint(self._program, "line")
 
-    def ask(self, text: str, names: Dict[str, Any]) -> Tuple[Any, str, Any]:
-        """What a watch shows, the outcome of a condition, and the code of its error."""
+    def ask(self, text: str, names: Dict[str, Any]) -> Tuple[str, Any]:
+        """The outcome of a condition and the code of its error; a watch is shown to the same values."""
         self._update(self._watch, watch=[text])
         self._update(self._condition, condition=text)
-        before = self._live.point(self._condition)["counts"]
+        before = self._last["counts"]
         self._program.FUNCTIONS[tuple(names)](**names)
-        after = self._live.point(self._condition)
-        (outcome,) = [name for name, n in after["counts"].items() if n != before[name]]
-        (watch,) = self._live.hits(self._watch)[-1]["watches"]
-        return watch["value"], outcome, after["error"] and after["error"]["code"]
+        self._last = self._live.point(self._condition)
+        (outcome,) = [name for name, n in self._last["counts"].items() if n != before[name]]
+        return outcome, self._last["error"] and self._last["error"]["code"]
+
+    def watched(self) -> List[Any]:
+        """What the watch has shown, each time."""
+        return [hit["watches"][0]["value"] for hit in self._live.hits(self._watch)]
 
     def _update(self, point: Dict[str, Any], **fields: Any) -> None:
         ok(self._live.api.put(f"/points/{point['id']}", fields))
@@ -38,9 +41,9 @@ class Row:
 def test_every_row_of_the_table(live_with: Any, target: TargetMaker) -> None:
     """Each gives, as a watch, the value or error of the table, and as a condition its truth or error."""
     row = Row(live_with(), target, sorted({tuple(names) for _, names, _ in VECTORS}))
+    outcomes = [row.ask(text, names) for text, names, _ in VECTORS]
     wrong: List[Any] = []
-    for text, names, expected in VECTORS:
-        shown, outcome, code = row.ask(text, names)
+    for (text, names, expected), (outcome, code), shown in zip(VECTORS, outcomes, row.watched()):
         if isinstance(expected, Code):
             fits = shown.startswith(f"<{expected.code}: ") and (outcome, code) == (
                 "conditionError",

@@ -126,9 +126,8 @@ class Collector:
         try:
             evaluated = expression.evaluate(frame)
         except EvaluationError as error:
-            message = self._policy.text(error.message)
-            snapshot.failure = (error.code, message)
-            return f"<{error.code}: {message}>"
+            snapshot.failure = (error.code, self._policy.text(error.message))
+            return self._policy.text(error.mark)
         return REDACTED if evaluated.sensitive else reader.read(evaluated.value)
 
     def stack(self, frame: FrameType, snapshot: Snapshot, clock: Clock) -> None:

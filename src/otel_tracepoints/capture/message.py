@@ -78,9 +78,8 @@ class MessageRenderer:
                 return Field(REDACTED, REDACTED)
             return print_field(evaluated.value, part.conversion, part.spec, self._policy, clock)
         except EvaluationError as error:
-            message = self._policy.text(error.message)
-            snapshot.failure = (error.code, message)
-            text = f"<{error.code}: {message}>"
+            snapshot.failure = (error.code, self._policy.text(error.message))
+            text = self._policy.text(error.mark)
         except Exception:
             # This field alone is lost; nothing of the value is told.
             text = "<TYPE_MISMATCH: the value cannot be shown>"

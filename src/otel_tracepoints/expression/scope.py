@@ -33,6 +33,11 @@ _HAS_PROXY = sys.version_info >= (3, 13)
 _FUNCTION_NAMESPACE: type = _own_namespace_type()
 
 
+def unknown(name: str, message: str) -> EvaluationError:
+    """``UNKNOWN_NAME``: in a message or watch the name alone says it."""
+    return EvaluationError("UNKNOWN_NAME", message, name)
+
+
 def local(frame: FrameType, name: str, state: State) -> Any:
     """A local, cell or free variable, or `MISSING` when the frame has none of this name.
 
@@ -52,7 +57,7 @@ def local(frame: FrameType, name: str, state: State) -> Any:
         if not code.co_flags & _OPTIMIZED or _only_in_comprehensions(code, name):
             return MISSING
         if name in code.co_varnames or name in code.co_cellvars or name in code.co_freevars:
-            raise EvaluationError("UNKNOWN_NAME", f"'{name}' has no value yet")
+            raise unknown(name, f"'{name}' has no value yet")
         return MISSING
     if type(namespace) is not dict and not is_subtype(type(namespace), dict):
         raise EvaluationError(
@@ -97,7 +102,7 @@ def _captured_by_class_body(frame: FrameType, name: str) -> Any:
             if constant is code:
                 return local(holder, name, new_state())
         holder = holder.f_back
-    raise EvaluationError("UNKNOWN_NAME", f"'{name}' cannot be read in a class body")
+    raise unknown(name, f"'{name}' cannot be read in a class body")
 
 
 def name_reader(name: str) -> Reader:
@@ -112,7 +117,7 @@ def name_reader(name: str) -> Reader:
         if value is MISSING:
             value = dict.get(frame.f_globals, name, MISSING)
             if value is MISSING:
-                raise EvaluationError("UNKNOWN_NAME", f"'{name}' is neither a local nor a global")
+                raise unknown(name, f"'{name}' is neither a local nor a global")
         return value
 
     if _HAS_PROXY:
@@ -158,7 +163,7 @@ def this(frame: FrameType, state: State) -> Any:
     """The local ``self``."""
     value = local(frame, "self", state)
     if value is MISSING:
-        raise EvaluationError("UNKNOWN_NAME", "'this' needs a local named 'self'")
+        raise unknown("this", "'this' needs a local named 'self'")
     return value
 
 
@@ -166,7 +171,7 @@ def own_local(frame: FrameType, name: str, state: State) -> Any:
     """``locals.name``: the local, never a global."""
     value = local(frame, name, state)
     if value is MISSING:
-        raise EvaluationError("UNKNOWN_NAME", f"'{name}' is not a local")
+        raise unknown(name, f"'{name}' is not a local")
     return value
 
 
