@@ -29,7 +29,8 @@ class TestNames:
         "accessToken refresh_token useraccesstoken client_secret mysecret SECRET_KEY Authorization proxy-authorization "
         "cookie Set-Cookie credentials aws_credentials creditCard card_number cvv ssn jwt csrf_token xsrf "
         "connectionString DATABASE_URL private_key privateKeyPem ssh_key session_id sessionid otp pin auth salt nonce "
-        "db_pwd passphrase _secret_value Key.PASSWORD iban 2fa".split(),
+        "db_pwd passphrase _secret_value Key.PASSWORD iban 2fa api_keys credit_card_numbers user_accesstokens session "
+        "smtp_pass old_pw user_pin basic_auth rsa_key recovery_codes consumer_key conn_string pass2 laravel_session".split(),
     )
     def test_sensitive(self, name: str) -> None:
         """Common secret names, in any spelling, alone and as part of a name."""
@@ -38,7 +39,9 @@ class TestNames:
     @pytest.mark.parametrize(
         "name",
         "name user email id order total author authority tokenizer tokenize secretary compass bypass passed passenger "
-        "session public_key client_id keyboard pin_count spinning assault announce keys monkey descriptor".split(),
+        "sessions db_session public_key client_id keyboard pin_count spinning assault announce keys monkey descriptor "
+        "author_id authentication_time pinned spinner opinion shipping max_tokens prompt_tokens token_count "
+        "password_length discard_nodes card_note max_signature conn_structure first_pass auth_service".split(),
     )
     def test_not_sensitive(self, name: str) -> None:
         """Ordinary names, also those that merely begin or end alike."""
