@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from types import CodeType
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from otel_tracepoints.engine.base import CodeSite, Engine
 from otel_tracepoints.errors import TracepointsError
@@ -58,6 +58,7 @@ class Placer:
             locate(entry, resolution)
             sites = [CodeSite(site.code, tuple(site.parents)) for site in resolution.sites]
             self._engine.install(entry.probe.id, sites, entry.probe.line, gate)
+            self._name(sites)
         except TracepointsError as error:
             self._failed(entry, error.message)
         except Exception:
@@ -108,10 +109,17 @@ class Placer:
                 self._failed(entry, "The file has changed: no code starts on this line any more.")
                 continue
             self._engine.install(entry.probe.id, sites, line, gate)
+            self._name(sites)
             functions = tuple(dict.fromkeys(self._resolver.function_name(site.code) for site in sites))
             entry.location = Location(path, line, functions)
             entry.imported = True
         return self._engine.replacement(code)
+
+    def _name(self, sites: Sequence[CodeSite]) -> None:
+        """What the engine made of code is called like that code; before 3.11 it does not know so itself."""
+        for site in sites:
+            for code in (site.code, *site.parents):
+                self._resolver.same_function(code, self._engine.replacement(code))
 
     @staticmethod
     def _failed(entry: Entry, message: str) -> None:

@@ -471,3 +471,27 @@ def test_explain_says_why_nothing_arrives(live: Live, target: TargetMaker) -> No
         "error",
         "eventSink",
     ]
+
+
+NESTED = """
+    def outer(value):
+        class Local:
+            def method(self):
+                return value  # TAG: method
+        return Local().method()
+"""
+
+
+@pytest.mark.parametrize("imported", [True, False])
+def test_a_hit_and_its_caller_have_qualified_names(live: Live, target: TargetMaker, imported: bool) -> None:
+    """``outer.<locals>.Local.method``: in the point, the hit and the stack, whatever the engine exchanged."""
+    program = target(NESTED)
+    if imported:
+        program.module
+    point = live.tracepoint(program, "method")
+    assert program.outer(3) == 3
+    name = f"{program.name}.outer.<locals>.Local.method"
+    (hit,) = live.hits(point)
+    assert hit["function"] == name
+    assert [frame["function"] for frame in hit["stack"][:2]] == [name, f"{program.name}.outer"]
+    assert live.point(point)["resolved"]["functions"] == [name]

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import textwrap
 import threading
+import types
 import zipfile
 
 import pytest
 
 from otel_tracepoints.errors import AmbiguousFile, FileNotFound, ForbiddenFile, LineNotExecutable
 from otel_tracepoints.probes import search
+from otel_tracepoints.probes.naming import FunctionNames
 from otel_tracepoints.probes.resolver import DEFAULT_DENY, Resolver
 
 SHOP = '''\
@@ -577,3 +579,21 @@ def test_the_main_program(tree, tmp_path, how):
         __main__.C.method
         """
     )
+
+
+def test_modules_that_came_later_are_taken_in_bit_by_bit(tree, monkeypatch):
+    """A name asked for in a hit takes in a bounded number of new modules, and in the end knows all."""
+    tree("rlate.py", "def late():\n    return 1\n")
+    names = FunctionNames()
+    names.prepare()
+    crowd = {f"rcrowd{n}": types.ModuleType(f"rcrowd{n}") for n in range(1000)}
+    for name, module in crowd.items():
+        module.__file__ = f"/nowhere/{name}.py"
+        monkeypatch.setitem(sys.modules, name, module)
+    late = load("rlate").late.__code__
+    answers = [names.of(late) for _ in range(5)]
+    assert answers[0] == "late"
+    assert answers[-1] == "rlate.late"
+    for name in crowd:
+        monkeypatch.delitem(sys.modules, name)
+    assert names.of(compile("1", "/nowhere/rcrowd1.py", "exec")) == "rcrowd1"

@@ -12,7 +12,7 @@ from otel_tracepoints.model import Snapshot, StackFrame
 #: Frames walked over and left out at most: a stack may be a hundred thousand frames deep.
 _MOST_LEFT_OUT = 200
 #: Frames between two looks at the clock.
-_STEPS = 32
+_STEPS = 8
 
 
 def collect_stack(

@@ -7,6 +7,7 @@ worked out from memory as well, never from a file.
 from __future__ import annotations
 
 import inspect
+import itertools
 import sys
 import types
 import weakref
@@ -19,6 +20,8 @@ from otel_tracepoints.probes.modules import loaded_modules, module_namespace
 _MAX_NAMES = 20_000
 #: Objects looked at to find the class of a method where code objects do not know it (before 3.11).
 _MAX_LOOKS = 3_000
+#: Modules that one name may take into the table: a fraction of a millisecond.
+_MAX_MODULES = 300
 
 _namespace_of: Callable[[type], Any] = type.__dict__["__dict__"].__get__
 _flags_of: Callable[[type], int] = type.__dict__["__flags__"].__get__
@@ -81,7 +84,16 @@ class FunctionNames:
         self._known: Dict[int, _Known] = {}
         self._qualnames: Dict[int, _Known] = {}
         self._modules: Dict[str, str] = {}
-        self._modules_seen = -1
+        #: How many entries of sys.modules, which grows at its end, the table knows.
+        self._modules_seen = 0
+
+    def prepare(self) -> None:
+        """Note which module each file is, so that no hit has to; control path."""
+        table: Dict[str, str] = {}
+        seen = len(sys.modules)
+        for module in loaded_modules():
+            table.setdefault(module.file, module.name)
+        self._modules, self._modules_seen = table, seen
 
     def of(self, code: types.CodeType) -> str:
         """The name of any code object."""
@@ -114,15 +126,31 @@ class FunctionNames:
 
     def _module_of(self, file: str) -> Optional[str]:
         found = self._modules.get(file)
-        # As many modules as at the last look means, nearly always, the same ones.
         if found is None and len(sys.modules) != self._modules_seen:
-            self._modules_seen = len(sys.modules)
-            table: Dict[str, str] = {}
-            for module in loaded_modules():
-                table.setdefault(module.file, module.name)
-            self._modules = table
-            found = table.get(file)
+            self._learn_modules()
+            found = self._modules.get(file)
         return found
+
+    def _learn_modules(self) -> None:
+        """Take in some of the modules that came since the last look."""
+        modules: Any = sys.modules
+        if type(modules) is not dict:
+            return
+        seen = self._modules_seen
+        if seen > len(modules):
+            seen = 0  # some were taken out, so who stands where is not known any more
+        try:
+            fresh = list(itertools.islice(modules.items(), seen, seen + _MAX_MODULES))
+        except RuntimeError:
+            return  # another thread imports at this moment
+        for name, module in fresh:
+            namespace = module_namespace(module)
+            file = namespace.get("__file__") if namespace is not None and type(name) is str else None
+            if namespace is not None and type(file) is str:
+                own = namespace.get("__name__")
+                if file not in self._modules or (type(own) is str and own == name):
+                    self._modules[file] = name
+        self._modules_seen = seen + len(fresh)
 
 
 def _qualname(code: types.CodeType, module: Optional[str]) -> str:
@@ -143,7 +171,10 @@ def _search(code: types.CodeType, namespace: Dict[str, Any]) -> Optional[str]:
             looks += 1
             if looks > _MAX_LOOKS:
                 return None
-            if any(getattr(each, "__code__", None) is code for each in _functions(member)):
+            if type(member) is types.FunctionType:
+                if member.__code__ is code:
+                    return f"{name}.{code.co_name}"
+            elif any(each.__code__ is code for each in _functions(member)):
                 return f"{name}.{code.co_name}"
     return None
 

@@ -149,6 +149,11 @@ class Resolver:
         self._names.learn(code)
         return sites_in(code, line)
 
+    def same_function(self, code: types.CodeType, other: types.CodeType) -> None:
+        """Note that ``other`` was made of ``code`` and is called like it."""
+        if other is not code:
+            self._names.remember(other, self._names.of(code))
+
     def function_name(self, code: types.CodeType) -> str:
         """``pkg.mod.Class.method`` of any code object. Hit path: a look-up, no I/O, never raises."""
         return self._names.of(code)
@@ -231,6 +236,7 @@ class Resolver:
 
     def _view(self, path: str) -> _View:
         modules = [module for module in loaded_modules() if self._paths.of(module.file) == path]
+        self._names.prepare()
         tree = self._sources.tree(path)
         roots = live_roots(_FileNames(path, self._paths, tree).__contains__, [m.namespace for m in modules])
         module = modules[0].name if modules else None
