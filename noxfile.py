@@ -35,6 +35,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def frameworks(session: nox.Session) -> None:
+    """The agent in Django and FastAPI, which ``tests`` skips: not every interpreter can have them."""
+    more = ("django", "fastapi", "uvicorn")
+    _install(session, *more, *(f"opentelemetry-instrumentation-{name}" for name in more[:2]))
+    session.run("python", "-m", "pytest", "tests/integration/test_frameworks.py", *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """The demo, from the installed package."""
     session.install(".[all]")
