@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
+from tests.support.grpc_server import GrpcServer
 from tests.support.otlp_receiver import OtlpReceiver, grpc_available
 from tests.support.snapshots import emitter, logpoint, ordinals, report, settled, tracepoint
 
@@ -264,56 +265,9 @@ def test_a_connection_that_the_server_closed_costs_nothing():
 
 def test_a_grpc_server_that_hangs_up_on_http_is_found_out():
     """Go's gRPC servers end the connection when they are spoken to in HTTP/1: then gRPC is spoken."""
-    import threading as threads
-
-    from otel_tracepoints.emission import hpack
-    from otel_tracepoints.emission.http2 import PREFACE
-
-    def frame(kind, flags, stream, payload):
-        return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
-
-    def serve(connection):
-        with connection:
-            begin = connection.recv(len(PREFACE))
-            if begin != PREFACE:
-                return
-            connection.sendall(frame(4, 0, 0, b""))
-            stream, received = 0, b""
-            while True:
-                data = connection.recv(65536)
-                if not data:
-                    return
-                received += data
-                while len(received) >= 9 and len(received) >= 9 + int.from_bytes(received[:3], "big"):
-                    size = int.from_bytes(received[:3], "big")
-                    kind, flags, stream = received[3], received[4], int.from_bytes(received[5:9], "big")
-                    received = received[9 + size :]
-                    if kind == 0 and flags & 1:
-                        answer = hpack.encode([(":status", "200"), ("content-type", "application/grpc")])
-                        trailers = hpack.encode([("grpc-status", "0")])
-                        connection.sendall(
-                            frame(1, 4, stream, answer)
-                            + frame(6, 0, 0, b"12345678")
-                            + frame(0, 0, stream, b"\0\0\0\0\0")
-                            + frame(1, 5, stream, trailers)
-                        )
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(16)
-
-        def accept():
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                threads.Thread(target=serve, args=(connection,), daemon=True).start()
-
-        threads.Thread(target=accept, daemon=True).start()
-        with emitter(f"http://127.0.0.1:{listener.getsockname()[1]}/hint") as running:
-            for _ in range(3):
-                running.submit(tracepoint(), ordinals())
-                assert running.flush(20)
-            assert (running.status()["protocol"], running.status()["sent"]) == ("grpc", 3)
-        listener.shutdown(socket.SHUT_RDWR)
+    with GrpcServer() as server, emitter(server.url + "/hint") as running:
+        for _ in range(3):
+            running.submit(tracepoint(), ordinals())
+            assert running.flush(20)
+        assert (running.status()["protocol"], running.status()["sent"]) == ("grpc", 3)
+        assert len(server.calls) == 3

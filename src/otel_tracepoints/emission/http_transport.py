@@ -7,6 +7,7 @@ import gzip
 import http.client
 import os
 import socket
+import ssl
 from typing import Dict, Optional
 
 from otel_tracepoints.emission.endpoint import Endpoint
@@ -78,7 +79,12 @@ class HttpTransport:
                 self._connection = None
                 connection.close()
             return _judge_http(signal, response, data)
-        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
+        except (
+            http.client.RemoteDisconnected,
+            ConnectionResetError,
+            BrokenPipeError,
+            ssl.SSLEOFError,
+        ) as error:
             self.close()
             return None if reused else Answer(Verdict.RETRY, reason(error), reached=False, broke_off=True)
         except http.client.BadStatusLine as error:
@@ -94,9 +100,10 @@ class HttpTransport:
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
         connection = self._connection
         if connection is None:
-            host, port, tls = self._endpoint.host, self._endpoint.port, self._endpoint.tls
-            if tls is not None:
-                connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=tls)
+            host, port = self._endpoint.host, self._endpoint.port
+            if self._endpoint.secure:
+                context = self._endpoint.tls_context()
+                connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
             else:
                 connection = http.client.HTTPConnection(host, port, timeout=timeout)
             self._connection = connection

@@ -8,11 +8,12 @@ HTTP at some. So the port is a hint, and what actually answers decides. Where pr
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Any, Dict, Optional, Sequence
 
 from otel_tracepoints.config import Settings
 from otel_tracepoints.emission import bridge
-from otel_tracepoints.emission.endpoint import Endpoint, speaks_http2
+from otel_tracepoints.emission.endpoint import Endpoint
 from otel_tracepoints.emission.grpc_transport import GrpcTransport
 from otel_tracepoints.emission.http_transport import HttpTransport
 from otel_tracepoints.emission.transport import Answer, Transport, Verdict
@@ -24,8 +25,8 @@ _HTTP_PORT, _GRPC_PORT = 4318, 4317
 _CONTENT_TYPES = {HTTP_PROTOBUF: "application/x-protobuf", HTTP_JSON: "application/json"}
 #: Bytes of one request: a gRPC server takes 4 MiB.
 MAX_REQUEST_BYTES = 3 * 1024 * 1024
-#: Seconds that a server may take to show which protocol it speaks.
-_PROBE_TIMEOUT = 2.0
+#: Seconds that a second attempt has at least.
+_LEAST_TIME = 0.05
 
 
 class Link:
@@ -50,6 +51,7 @@ class Link:
         #: Why something other than what was asked for is used; None if nothing stands in the way.
         self.problem: Optional[str] = None
         self._transport: Optional[Transport] = None
+        self._closed = False
         self._encoders: Dict[str, Dict[str, bridge.Encode]] = {}
         self._load_encoders()
         http_hinted = self._configured.port == _HTTP_PORT or bool(self._configured.path)
@@ -67,28 +69,28 @@ class Link:
 
     def export(self, signal: str, records: Sequence[Any], timeout: float) -> Answer:
         """Send these records in one request. Raises only what the encoder raises."""
-        if self._transport is None:
-            failed = self._connect(timeout)
-            if failed is not None:
-                return failed
+        deadline = time.monotonic() + timeout
+        if self._transport is None and not self._choose():
+            missing = "no OTLP encoder is installed (opentelemetry-exporter-otlp-proto-http)"
+            return Answer(Verdict.RETRY, missing, reached=False)
         answer = self._send(signal, records, timeout)
-        if answer.broke_off and self._asked == "auto" and self._speaks_http2():
+        if answer.broke_off and self._asked == "auto":
             # Go's gRPC servers say nothing to HTTP/1, they hang up.
             answer = answer._replace(verdict=Verdict.OTHER_PROTOCOL)
         if answer.verdict is Verdict.OTHER_PROTOCOL and self._switch():
-            answer = self._send(signal, records, timeout)
+            second = self._send(signal, records, max(_LEAST_TIME, deadline - time.monotonic()))
+            answer = answer if second.verdict is Verdict.OTHER_PROTOCOL else second
         if answer.verdict is Verdict.OTHER_PROTOCOL:
             self._reset()
             answer = answer._replace(verdict=Verdict.RETRY, reached=False)
-        if not answer.reached and self._asked == "auto":
+        if self._closed or (not answer.reached and self._asked == "auto"):
             self._reset()
         return answer
 
     def close(self) -> None:
-        """Let go of the connection; a request in flight ends."""
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.close()
+        """Let go of the connection for good; a request in flight ends."""
+        self._closed = True
+        self._reset()
 
     def abandon(self) -> None:
         """After a fork, in the child: a link of its own, without touching the parent's."""
@@ -107,26 +109,13 @@ class Link:
             return Answer(Verdict.TOO_LARGE)
         return transport.send(signal, body, timeout)
 
-    def _connect(self, timeout: float) -> Optional[Answer]:
-        use_grpc = self._grpc_first
-        if use_grpc and self._asked == "auto":
-            try:
-                use_grpc = speaks_http2(self._endpoint, min(timeout, _PROBE_TIMEOUT)) is not False
-            except OSError as error:
-                return Answer(Verdict.RETRY, f"{type(error).__name__}: {error}", reached=False)
-        if not use_grpc and self._http is None:
-            missing = "no OTLP encoder is installed (opentelemetry-exporter-otlp-proto-http)"
-            return Answer(Verdict.RETRY, missing, reached=False)
-        try:
-            self._use(GRPC if use_grpc else str(self._http))
-        except OSError as error:  # the certificate's file
-            return Answer(Verdict.RETRY, f"{type(error).__name__}: {error}", reached=False)
-        return None
-
-    def _speaks_http2(self) -> bool:
-        with contextlib.suppress(OSError):
-            return speaks_http2(self._endpoint, _PROBE_TIMEOUT) is True
-        return False
+    def _choose(self) -> bool:
+        """Take the protocol that is likelier; False if none can be spoken."""
+        if self._grpc_first:
+            self._use(GRPC)
+        elif self._http is not None:
+            self._use(self._http)
+        return self._transport is not None
 
     def _use(self, protocol: str) -> None:
         if protocol == GRPC:
@@ -138,7 +127,7 @@ class Link:
     def _switch(self) -> bool:
         """The other protocol answered: speak that, or try the port that HTTP usually has."""
         spoken = self.protocol
-        self.close()
+        self._hang_up()
         if self._asked != "auto":
             return False
         if spoken == GRPC and self._http is not None:
@@ -156,8 +145,13 @@ class Link:
         return False
 
     def _reset(self) -> None:
-        self.close()
+        self._hang_up()
         self._endpoint = self._configured
+
+    def _hang_up(self) -> None:
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
 
     def _load_encoders(self) -> None:
         with contextlib.suppress(ImportError):
