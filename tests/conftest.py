@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterator
 import pytest
 
 import otel_tracepoints
-from otel_tracepoints import agent as agent_module
+from otel_tracepoints import foundation
 from tests.support.engines import MECHANISMS, engine_of
 from tests.support.live import Live, TargetMaker, forget_modules, target_maker
 from tests.support.otlp_receiver import OtlpReceiver, grpc_available
@@ -28,7 +28,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def mechanism(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each mechanism of this interpreter in turn; agents started in the test use it."""
     name: str = request.param
-    monkeypatch.setattr(agent_module, "create_engine", lambda choice, **_: engine_of(name))
+    monkeypatch.setattr(foundation, "create_engine", lambda choice, **_: engine_of(name))
     return name
 
 

@@ -4,9 +4,7 @@ Most users never import this package: ``opentelemetry-instrument python app.py``
 agent. For the others there are `start`, `stop`, `status`, `sleep` and `wake`.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+import typing as _typing
 
 from otel_tracepoints.api import sleep, start, status, stop, wake
 from otel_tracepoints.config import Settings
@@ -37,10 +35,10 @@ from otel_tracepoints.errors import (
     UnknownField,
 )
 from otel_tracepoints.model import CaptureLimits, Probe, ProbeType, RateLimit
-from otel_tracepoints.version import VERSION as __version__  # noqa: N811 - the usual name of it
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from otel_tracepoints.agent import Agent
+    from otel_tracepoints.version import VERSION as __version__  # noqa: N811 - the usual name of it
 
 __all__ = [
     "Agent",
@@ -82,10 +80,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """``Agent`` is imported when asked for: with it comes all that an agent needs."""
+def __getattr__(name: str) -> _typing.Any:
+    """Imported when asked for: an agent needs all of OpenTelemetry, the version the package's metadata."""
     if name == "Agent":
         from otel_tracepoints.agent import Agent
 
         return Agent
-    raise AttributeError(name)
+    if name == "__version__":
+        from otel_tracepoints.version import VERSION
+
+        return VERSION
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> _typing.List[str]:
+    return list(__all__)

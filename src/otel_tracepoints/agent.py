@@ -1,35 +1,24 @@
 """The composition root: builds the parts, starts and stops them, and carries them over a fork.
 
-Nothing else builds the parts, and the one running agent is the only global.
+Nothing else builds the parts; which agent runs is the business of `otel_tracepoints.lifecycle`.
 """
 
 from __future__ import annotations
 
-import atexit
 import logging
-import os
-import threading
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 from otel_tracepoints import config, schema, semconv
-from otel_tracepoints.capture.redaction import RedactionPolicy
+from otel_tracepoints.allowance import STOP_TIMEOUT
 from otel_tracepoints.config import Settings
 from otel_tracepoints.control import ControlServer
 from otel_tracepoints.debugger import Debugger, Parts
-from otel_tracepoints.emission import Emitter
-from otel_tracepoints.engine import create_engine
-from otel_tracepoints.engine.base import Engine
-from otel_tracepoints.errors import (
-    ConfigError,
-    EngineUnavailable,
-    InvalidRedaction,
-    TracepointsError,
-)
+from otel_tracepoints.errors import ConfigError
+from otel_tracepoints.foundation import Foundation
 from otel_tracepoints.health import Facts, health
 from otel_tracepoints.limits import Governor
-from otel_tracepoints.model import Probe, ProbeType
-from otel_tracepoints.pipeline import guard_thread
+from otel_tracepoints.model import Outcome, Probe, ProbeType
 from otel_tracepoints.probes.registry import Registry
 from otel_tracepoints.probes.resolver import Resolver
 from otel_tracepoints.version import VERSION
@@ -39,8 +28,9 @@ _LOGGER = logging.getLogger("otel_tracepoints")
 ValueCallback = Callable[..., Any]
 MessageCallback = Callable[..., Any]
 
-#: Seconds that stopping, and the exit of the process, may wait for the event sink.
-STOP_TIMEOUT = 2.0
+
+#: Seconds of these that requests in progress may take to end.
+_SERVER_TIMEOUT = 1.0
 
 
 class Agent:
@@ -54,13 +44,11 @@ class Agent:
         message_callback: Optional[MessageCallback] = None,
         lenient: bool = False,
     ) -> None:
-        self.settings = settings
-        self._lenient = lenient
         self._started_at = time.monotonic()
-        self._problems: List[str] = []
-        self._policy = self._build_policy()
-        self._engine = self._build_engine()
-        self._emitter = Emitter(settings, self._policy.text, guard_thread)
+        self._foundation = foundation = Foundation(settings, lenient=lenient)
+        self._policy = foundation.policy
+        self._engine = foundation.engine
+        self._emitter = foundation.emitter
         resolver = Resolver(deny=settings.deny_files or ())
         self._debugger = Debugger(
             Parts(
@@ -69,7 +57,7 @@ class Agent:
                 engine=self._engine,
                 emitter=self._emitter,
                 policy=self._policy,
-                redaction_problem=self._redaction_problem,
+                redaction_problem=foundation.redaction_problem,
                 governor=Governor(settings.max_overhead_percent),
                 max_pause_ns=int(settings.max_pause_ms * 1_000_000),
                 value_callback=value_callback,
@@ -78,7 +66,9 @@ class Agent:
             )
         )
         self._server: Optional[ControlServer] = None
-        self._pid = os.getpid()
+        #: A forked child was not started, so it does not tell that it stopped.
+        self._forked = False
+        self._stopped = False
 
     # -- Probes ----------------------------------------------------------------------------
 
@@ -149,12 +139,19 @@ class Agent:
     # -- State -----------------------------------------------------------------------------
 
     @property
+    def settings(self) -> Settings:
+        """What this agent runs with."""
+        return self._foundation.settings
+
+    @property
     def control_api_address(self) -> Optional[Tuple[str, int]]:
         """Host and port of the control API, or None when it is not served."""
         return None if self._server is None else (self._server.host, self._server.port)
 
     def status(self) -> Dict[str, Any]:
         """What ``GET /health`` answers."""
+        if self._stopped:
+            return {"status": "stopped"}
         broker = self.settings.broker_url
         return health(
             Facts(
@@ -163,9 +160,9 @@ class Agent:
                 event_sink=self._emitter.status(),
                 service_name=self._emitter.service_name(),
                 broker_url=None if broker is None else self._policy.text(broker),
-                tags=self.settings.agent_tags,
+                tags=[self._policy.text(tag) for tag in self.settings.agent_tags],
                 uptime_seconds=time.monotonic() - self._started_at,
-                problems=self._problems,
+                problems=self._foundation.problems,
             )
         )
 
@@ -181,200 +178,80 @@ class Agent:
 
     def _start(self, problems: List[ConfigError]) -> None:
         for problem in problems:
-            self._problem(f"{problem.message}. The default is used.")
-        for name in config.unknown_variables():
-            self._problem(f"{name} is set, but there is no such setting.")
+            self._foundation.tell(f"{problem.message}. The default is used.")
+        unknown = config.unknown_variables()
+        if unknown:
+            settings = "settings" if len(unknown) > 1 else "setting"
+            self._foundation.tell(f"Set, but no {settings} of the agent: {', '.join(unknown)}.")
         if self.settings.broker_url is not None:
-            self._problem(
+            self._foundation.tell(
                 "A broker is configured, but brokers are not supported yet: probes are set by the API."
             )
         self._emitter.attach_counters(self._debugger.hit_counts, self._debugger.active_count)
         self._emitter.start()
         if self.settings.control_api_enabled:
-            self._serve()
+            self._server = self._foundation.serve(self._debugger, self.status)
         attributes: Dict[str, Any] = {
             semconv.PROBE_ENGINE: self._engine.name,
             semconv.PROBE_ENGINE_MECHANISM: self._engine.mechanism,
             semconv.PROBE_AGENT_FEATURES: _features(self.status()["features"]),
         }
-        if self.settings.agent_tags:
-            attributes[semconv.PROBE_AGENT_TAGS] = list(self.settings.agent_tags)
         if self._server is not None:
             attributes[semconv.SERVER_ADDRESS] = self._server.host
             attributes[semconv.SERVER_PORT] = self._server.port
-        self._debugger.report_status(
+        self._tell(
             semconv.EVENT_STARTED, f"otel-tracepoints {VERSION} started: {self._engine.reason}", attributes
         )
 
-    def _serve(self) -> None:
-        server = ControlServer(self.settings, self._debugger, self.status)
-        try:
-            server.start()
-        except (TracepointsError, OSError) as error:
-            if not self._lenient:
-                raise
-            self._problem(f"The control API is not served: {error}")
-        else:
-            self._server = server
-
-    def _stop(self) -> None:
-        """Leave nothing behind: no hook, no port, no thread; waits at most `STOP_TIMEOUT` for the sink."""
-        probes, events = (
-            self._debugger.probe_count(),
-            sum(count for (_, outcome), count in self._debugger.hit_counts().items() if outcome == "emitted"),
-        )
+    def _stop(
+        self,
+        timeout: float = STOP_TIMEOUT,
+        *,
+        tell: bool = True,
+        meanwhile: Optional[Callable[[], None]] = None,
+    ) -> None:
+        """Leave nothing behind: no hook, no port, no thread. A silent sink may take ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        self._stopped = True
         if self._server is not None:
-            self._server.stop()
+            self._server.stop(min(timeout, _SERVER_TIMEOUT))
+            self._server = None
+        probes, counts = self._debugger.probe_count(), self._debugger.hit_counts()
         self._debugger.close()
-        uptime = round(time.monotonic() - self._started_at, 3)
-        attributes: Dict[str, Any] = {
-            semconv.PROBE_AGENT_UPTIME: uptime,
-            semconv.PROBE_AGENT_PROBES: probes,
-            semconv.PROBE_AGENT_EVENTS: events,
-        }
-        self._debugger.report_status(
-            semconv.EVENT_STOPPED, f"otel-tracepoints stopped after {uptime} s", attributes
-        )
-        self._emitter.stop(STOP_TIMEOUT)
+        if tell and not self._forked:
+            uptime = round(time.monotonic() - self._started_at, 3)
+            attributes: Dict[str, Any] = {
+                semconv.PROBE_AGENT_UPTIME: uptime,
+                semconv.PROBE_AGENT_PROBES: probes,
+                semconv.PROBE_AGENT_EVENTS: sum(
+                    count for (_, outcome), count in counts.items() if outcome == Outcome.EMITTED.value
+                ),
+            }
+            self._tell(semconv.EVENT_STOPPED, f"otel-tracepoints stopped after {uptime} s", attributes)
+        if meanwhile is not None:
+            meanwhile()
+        self._emitter.stop(max(0.0, deadline - time.monotonic()))
 
     def _after_fork_in_child(self) -> None:
-        self._pid = os.getpid()
-        if self._server is not None:
-            self._server.after_fork_in_child()
-            self._server = None
-        self._emitter.after_fork_in_child()
-        self._debugger.after_fork_in_child()
+        """Carry on in the child; what fails here must harm neither the rest nor the application."""
+        self._forked = True
+        server, self._server = self._server, None
+        for part in (server, self._emitter, self._debugger):
+            try:
+                if part is not None:
+                    part.after_fork_in_child()
+            except Exception:
+                _LOGGER.exception("The agent could not be carried over the fork")
 
-    # -- Parts -----------------------------------------------------------------------------
-
-    def _build_policy(self) -> RedactionPolicy:
-        settings = self.settings
-        self._redaction_problem: Optional[str] = None
-        try:
-            return RedactionPolicy.build(
-                settings.redact_names, settings.redact_exclude, settings.redact_patterns
-            )
-        except InvalidRedaction as error:
-            if not self._lenient:
-                raise ConfigError(error.message, error.details) from error
-            # Closed, not open: nothing is captured until the rule is right.
-            self._redaction_problem = error.message
-            self._problem(f"{error.message} Nothing is captured until this is right.")
-            return RedactionPolicy.build((), (), ())
-
-    def _build_engine(self) -> Engine:
-        choice, tool_id = self.settings.engine, self.settings.monitoring_tool_id
-        try:
-            return create_engine(choice, tool_id=tool_id)
-        except EngineUnavailable as error:
-            if not self._lenient or choice == "auto":
-                raise
-            self._problem(f"The engine {choice} cannot be used: {error.message} The engine auto is used.")
-            return create_engine("auto", tool_id=tool_id)
-
-    def _problem(self, sentence: str) -> None:
-        self._problems.append(sentence)
-        _LOGGER.warning(sentence)
+    def _tell(self, event: str, message: str, attributes: Dict[str, Any]) -> None:
+        if self.settings.agent_tags:
+            attributes[semconv.PROBE_AGENT_TAGS] = [
+                self._policy.text(tag) for tag in self.settings.agent_tags
+            ]
+        self._debugger.report_status(event, message, attributes)
 
     def _set(self, type: ProbeType, payload: Mapping[str, Any]) -> str:
         return str(self._debugger.create(payload, type)["id"])
-
-
-class _Runtime:
-    """The one running agent, if there is one."""
-
-    def __init__(self) -> None:
-        self.agent: Optional[Agent] = None
-        self.lock = threading.RLock()
-        self.arguments: Mapping[str, Any] = {}
-        self.hooked = False
-
-
-_RUNTIME = _Runtime()
-
-
-def launch(
-    arguments: Mapping[str, Any],
-    *,
-    value_callback: Optional[ValueCallback] = None,
-    message_callback: Optional[MessageCallback] = None,
-    settings: Optional[Settings] = None,
-    lenient: bool = False,
-) -> Agent:
-    """Start the agent, or answer the one that runs.
-
-    Args:
-        arguments: Settings that were given by name; they win over ``settings``, which wins over
-            the environment.
-        value_callback: See ``start``.
-        message_callback: See ``start``.
-        settings: Takes the environment's place.
-        lenient: A setting that cannot be used is logged, and its default used, instead of raised.
-
-    Raises:
-        ConfigError: a setting that cannot be used.
-        EngineUnavailable: the engine asked for cannot run here.
-        ControlApiError: the control API cannot be served.
-    """
-    asked = {**arguments, "value": value_callback, "message": message_callback, "settings": settings}
-    with _RUNTIME.lock:
-        if _RUNTIME.agent is not None:
-            if asked != _RUNTIME.arguments:
-                _LOGGER.warning("The agent runs already; the new arguments are not used. Call stop() first.")
-            return _RUNTIME.agent
-        problems: List[ConfigError] = []
-        if settings is not None:
-            chosen = settings.override(**arguments)
-        elif lenient:
-            chosen, problems = Settings.load_leniently(**arguments)
-        else:
-            chosen = Settings.load(**arguments)
-        agent = Agent(
-            chosen, value_callback=value_callback, message_callback=message_callback, lenient=lenient
-        )
-        try:
-            agent._start(problems)
-        except BaseException:
-            agent._stop()
-            raise
-        _hook_process()
-        _RUNTIME.agent, _RUNTIME.arguments = agent, asked
-        return agent
-
-
-def running() -> Optional[Agent]:
-    """The running agent, if there is one."""
-    return _RUNTIME.agent
-
-
-def stop() -> None:
-    """Stop the running agent; fine when there is none."""
-    with _RUNTIME.lock:
-        agent, _RUNTIME.agent = _RUNTIME.agent, None
-        if agent is not None:
-            agent._stop()
-
-
-def _hook_process() -> None:
-    """Once a process: these cannot be taken back, and do nothing while no agent runs."""
-    if _RUNTIME.hooked:
-        return
-    _RUNTIME.hooked = True
-    atexit.register(stop)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _after_fork_in_child() -> None:
-    _RUNTIME.lock = threading.RLock()  # another thread may have held it
-    agent = _RUNTIME.agent
-    if agent is None:
-        return
-    try:
-        agent._after_fork_in_child()
-    except Exception:
-        # The application forked, not us: it must go on.
-        _LOGGER.exception("The agent could not be carried over the fork")
 
 
 def _camel_case(fields: Mapping[str, Any]) -> Dict[str, Any]:

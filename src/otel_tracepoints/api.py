@@ -6,7 +6,10 @@ use this package's nouns without needing what an agent needs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, cast
+import functools
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, TypeVar, cast
 
 from otel_tracepoints.config import DEFAULT_CONTROL_API_PORT, Settings
 from otel_tracepoints.errors import TracepointsError
@@ -14,30 +17,31 @@ from otel_tracepoints.errors import TracepointsError
 if TYPE_CHECKING:
     from otel_tracepoints.agent import Agent
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
-class _NotGiven(int):
-    """A default that can be told from the same value given on purpose.
 
-    An argument wins over the environment, a default does not.
+def _given_only(function: _Function) -> _Function:
+    """Hand over the arguments that were given, and None for all others.
+
+    An argument wins over the environment, a default does not; so a default has to be told from
+    the same value given on purpose, and the signature still has to show it.
     """
+    signature = inspect.signature(function)
+    nothing = dict.fromkeys(signature.parameters)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(**{**nothing, **signature.bind(*args, **kwargs).arguments})
+
+    return cast("_Function", call)
 
 
-class _TrueNotGiven(_NotGiven):
-    """The same for a flag, which cannot be subclassed itself."""
-
-    def __repr__(self) -> str:
-        return repr(bool(self))
-
-
-_PORT = _NotGiven(DEFAULT_CONTROL_API_PORT)
-_ENABLED = cast("bool", _TrueNotGiven(True))
-
-
+@_given_only
 def start(
     tracepoint_data_redaction_callback: Optional[Callable[..., Any]] = None,
     log_data_redaction_callback: Optional[Callable[..., Any]] = None,
-    enable_control_api: bool = _ENABLED,
-    control_api_port: int = _PORT,
+    enable_control_api: bool = True,
+    control_api_port: int = DEFAULT_CONTROL_API_PORT,
     *,
     control_api_host: Optional[str] = None,
     event_sink_url: Optional[str] = None,
@@ -71,18 +75,17 @@ def start(
         EngineUnavailable: the engine asked for cannot run here.
         ControlApiError: the control API cannot be served.
     """
-    from otel_tracepoints.agent import launch
+    from otel_tracepoints.lifecycle import launch
 
-    arguments = {
-        "control_api_enabled": None if enable_control_api is _ENABLED else bool(enable_control_api),
-        "control_api_port": None if control_api_port is _PORT else control_api_port,
-        "control_api_host": control_api_host,
-        "event_sink_url": event_sink_url,
-        "engine": engine,
-        "start_state": start_state,
-    }
     return launch(
-        {name: value for name, value in arguments.items() if value is not None},
+        {
+            "control_api_enabled": enable_control_api,
+            "control_api_port": control_api_port,
+            "control_api_host": control_api_host,
+            "event_sink_url": event_sink_url,
+            "engine": engine,
+            "start_state": start_state,
+        },
         value_callback=tracepoint_data_redaction_callback,
         message_callback=log_data_redaction_callback,
         settings=settings,
@@ -91,17 +94,15 @@ def start(
 
 def stop() -> None:
     """Remove every hook, close the port, flush for at most 2 seconds. Fine when nothing runs."""
-    from otel_tracepoints import agent
-
-    agent.stop()
+    lifecycle = _lifecycle()
+    if lifecycle is not None:
+        lifecycle.stop()
 
 
 def status() -> Dict[str, Any]:
     """What ``GET /health`` answers; ``{"status": "stopped"}`` when no agent runs."""
-    from otel_tracepoints import agent
-
-    running = agent.running()
-    return {"status": "stopped"} if running is None else running.status()
+    agent = _agent()
+    return {"status": "stopped"} if agent is None else agent.status()
 
 
 def sleep() -> None:
@@ -122,10 +123,19 @@ def wake() -> None:
     _running().wake()
 
 
-def _running() -> Agent:
-    from otel_tracepoints import agent
+def _lifecycle() -> Any:
+    """The module, if any agent was ever started: asking must not import all that an agent needs."""
+    return sys.modules.get("otel_tracepoints.lifecycle")
 
-    running = agent.running()
-    if running is None:
+
+def _agent() -> Optional[Agent]:
+    lifecycle = _lifecycle()
+    agent: Optional[Agent] = None if lifecycle is None else lifecycle.running()
+    return agent
+
+
+def _running() -> Agent:
+    agent = _agent()
+    if agent is None:
         raise TracepointsError("No agent runs in this process. Call otel_tracepoints.start() first.")
-    return running
+    return agent

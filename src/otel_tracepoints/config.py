@@ -6,11 +6,12 @@ Every variable is one row of `VARIABLES`: the field that it sets and how its tex
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import math
 import os
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
+from otel_tracepoints import readers
 from otel_tracepoints.errors import ConfigError
 
 DEFAULT_EVENT_SINK_URL = "http://127.0.0.1:4317"
@@ -19,7 +20,7 @@ ENGINES = ("auto", "native", "pytrace")
 PROTOCOLS = ("auto", "grpc", "http/protobuf", "http/json")
 START_STATES = ("awake", "sleeping")
 #: ``DEBUGIN_EVENT_SINK_URL`` for "use the application's own providers only".
-NO_SINK = "none"
+NO_SINK = readers.NO_SINK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,16 +73,17 @@ class Settings:
     ) -> Tuple[Settings, List[ConfigError]]:
         """As `load`, but a bad value leaves the default in place and is returned as a problem."""
         environ = os.environ if environ is None else environ
+        given = {name for name, value in arguments.items() if value is not None}
         values: Dict[str, Any] = {}
         problems: List[ConfigError] = []
         for variable in VARIABLES:
             text = environ.get(variable.name, "")
-            if variable.read is None or not text.strip():
+            if variable.read is None or not text.strip() or variable.field in given:
                 continue
             try:
                 values[variable.field] = variable.read(text)
             except ValueError as error:
-                problems.append(_problem(variable.name, str(error)))
+                problems.append(_problem(variable, str(error)))
         broker = _broker(environ)
         if broker:
             values["broker_url"] = broker
@@ -91,24 +93,28 @@ class Settings:
             return cls(**values), [*problems, problem]
 
     def override(self, **arguments: Any) -> Settings:
-        """These settings with what was given by argument (None: not given).
+        """These settings, checked, with what was given by argument (None: not given).
 
         Raises:
-            ConfigError: naming the argument and what is allowed.
+            ConfigError: naming the argument, its variable, and what is allowed.
         """
-        values = {}
-        for field, value in arguments.items():
+        values: Dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = arguments.get(field.name)
             if value is None:
+                value = getattr(self, field.name)
+            variable = _OF_FIELD[field.name]
+            if variable.read is None or (value is None and field.default is None):
                 continue
             try:
-                values[field] = _READERS[field](str(value)) if field in _READERS else value
+                values[field.name] = variable.read(value)
             except ValueError as error:
-                raise _problem(field, str(error)) from None
+                raise _problem(variable, str(error), argument=True) from None
         return dataclasses.replace(self, **values)
 
 
 class Variable(NamedTuple):
-    """An environment variable: the field it sets, and the reader of its text.
+    """An environment variable: the field it sets, and the reader of its value.
 
     ``read`` is None where the agent only has to know the name.
     """
@@ -119,7 +125,7 @@ class Variable(NamedTuple):
 
 
 def unknown_variables(environ: Optional[Mapping[str, str]] = None) -> List[str]:
-    """Names under ``DEBUGIN_`` that are set and mean nothing: most likely a slip of the pen."""
+    """Names under ``DEBUGIN_`` that are set and mean nothing: most likely slips of the pen."""
     environ = os.environ if environ is None else environ
     known = {variable.name for variable in VARIABLES}
     return sorted(name for name in environ if name.startswith("DEBUGIN_") and name not in known)
@@ -158,10 +164,29 @@ def append_resource_attributes(attributes: Mapping[str, str], environ: Optional[
     target["OTEL_RESOURCE_ATTRIBUTES"] = ",".join([part for part in [present] if part] + missing)
 
 
-def is_set(prefix: str, environ: Optional[Mapping[str, str]] = None) -> bool:
-    """Whether the user set any variable that begins with this."""
+def given(prefix: str, environ: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
+    """The variables that begin with this and are not empty."""
     environ = os.environ if environ is None else environ
-    return any(name.startswith(prefix) and value for name, value in environ.items())
+    return {name: value for name, value in environ.items() if name.startswith(prefix) and value}
+
+
+@contextlib.contextmanager
+def replaced(name: str, value: str) -> Iterator[None]:
+    """The variable has this value inside, and its own again afterwards."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def has_sdk_file(environ: Optional[Mapping[str, str]] = None) -> bool:
+    """Whether a file configures all of OpenTelemetry's SDK, so that its variables mean nothing."""
+    return any(given(name, environ) for name in ("OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"))
 
 
 def runtime_directory(environ: Optional[Mapping[str, str]] = None) -> Optional[str]:
@@ -179,87 +204,10 @@ def metric_interval_seconds(environ: Optional[Mapping[str, str]] = None) -> floa
         return 60.0
 
 
-def _problem(name: str, allowed: str) -> ConfigError:
-    return ConfigError(f"{name}: {allowed}", {"variable": name, "allowed": allowed})
-
-
-def _flag(text: str) -> bool:
-    value = text.strip().lower()
-    if value in ("1", "true", "yes", "on"):
-        return True
-    if value in ("0", "false", "no", "off"):
-        return False
-    raise ValueError("must be 1 or 0")
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        try:
-            value = int(text.strip())
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise ValueError(f"must be an integer from {low} to {high}")
-        return value
-
-    return read
-
-
-def _number(low: float, high: float) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        try:
-            value = float(text.strip())
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high:
-            raise ValueError(f"must be a number from {low:g} to {high:g}")
-        return value
-
-    return read
-
-
-def _one_of(allowed: Tuple[str, ...]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        value = text.strip().lower()
-        if value not in allowed:
-            raise ValueError("must be one of " + ", ".join(allowed))
-        return value
-
-    return read
-
-
-def _text(text: str) -> str:
-    return text.strip()
-
-
-def _list(text: str) -> Tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _lines(text: str) -> Tuple[str, ...]:
-    return tuple(line for line in (raw.strip("\r") for raw in text.split("\n")) if line.strip())
-
-
-def _url(text: str) -> str:
-    value = text.strip()
-    if value.lower() == NO_SINK:
-        return NO_SINK
-    scheme, separator, rest = value.partition("://")
-    if scheme.lower() not in ("http", "https") or not separator or not rest.strip("/"):
-        raise ValueError("must be an http:// or https:// URL, or none")
-    return value
-
-
-def _headers(text: str) -> Dict[str, str]:
-    headers: Dict[str, str] = {}
-    for pair in text.split(","):
-        if not pair.strip():
-            continue
-        key, separator, value = pair.partition("=")
-        if not separator or not key.strip():
-            raise ValueError("must be k=v,k=v")
-        headers[key.strip().lower()] = value.strip()
-    return headers
+def _problem(variable: Variable, allowed: str, *, argument: bool = False) -> ConfigError:
+    name = f"{variable.field} ({variable.name})" if argument else variable.name
+    details = {"variable": variable.name, "field": variable.field, "allowed": allowed}
+    return ConfigError(f"{name}: {allowed}", details)
 
 
 def _broker(environ: Mapping[str, str]) -> Optional[str]:
@@ -277,39 +225,34 @@ def _broker(environ: Mapping[str, str]) -> Optional[str]:
 
 
 VARIABLES: Tuple[Variable, ...] = (
-    Variable("DEBUGIN_CONTROL_API_ENABLED", "control_api_enabled", _flag),
-    Variable("DEBUGIN_CONTROL_API_PORT", "control_api_port", _integer(0, 65535)),
-    Variable("DEBUGIN_CONTROL_API_HOST", "control_api_host", _text),
-    Variable("DEBUGIN_CONTROL_API_BIND_ALL", "control_api_bind_all", _flag),
-    Variable("DEBUGIN_CONTROL_API_TOKEN", "control_api_token", _text),
-    Variable("DEBUGIN_CONTROL_API_TOKEN_FILE", "control_api_token_file", _text),
-    Variable("DEBUGIN_EVENT_SINK_URL", "event_sink_url", _url),
-    Variable("DEBUGIN_EVENT_SINK_PROTOCOL", "event_sink_protocol", _one_of(PROTOCOLS)),
-    Variable("DEBUGIN_EVENT_SINK_HEADERS", "event_sink_headers", _headers),
-    Variable("DEBUGIN_EVENT_SINK_CERTIFICATE", "event_sink_certificate", _text),
-    Variable("TRACEPOINTDEBUG_ENGINE", "engine", _one_of(ENGINES)),
-    Variable("DEBUGIN_START_STATE", "start_state", _one_of(START_STATES)),
-    Variable("DEBUGIN_AGENT_TAGS", "agent_tags", _list),
-    Variable("DEBUGIN_MAX_PAUSE_MS", "max_pause_ms", _number(0, 60_000)),
-    Variable("DEBUGIN_MONITORING_TOOL_ID", "monitoring_tool_id", _integer(0, 5)),
-    Variable("DEBUGIN_MAX_OVERHEAD_PERCENT", "max_overhead_percent", _number(0, 100)),
-    Variable("DEBUGIN_REDACT_NAMES", "redact_names", _list),
-    Variable("DEBUGIN_REDACT_EXCLUDE", "redact_exclude", _list),
-    Variable("DEBUGIN_REDACT_PATTERNS", "redact_patterns", _lines),
-    Variable("DEBUGIN_DENY_FILES", "deny_files", _list),
-    Variable("DEBUGIN_QUEUE_SIZE", "queue_size", _integer(1, 1_000_000)),
-    Variable("DEBUGIN_MAX_ATTRIBUTE_BYTES", "max_attribute_bytes", _integer(64, 1_048_576)),
-    Variable("DEBUGIN_BROKER_URL", "broker_url", None),
+    Variable("DEBUGIN_CONTROL_API_ENABLED", "control_api_enabled", readers.flag),
+    Variable("DEBUGIN_CONTROL_API_PORT", "control_api_port", readers.integer(0, 65535)),
+    Variable("DEBUGIN_CONTROL_API_HOST", "control_api_host", readers.text),
+    Variable("DEBUGIN_CONTROL_API_BIND_ALL", "control_api_bind_all", readers.flag),
+    Variable("DEBUGIN_CONTROL_API_TOKEN", "control_api_token", readers.text),
+    Variable("DEBUGIN_CONTROL_API_TOKEN_FILE", "control_api_token_file", readers.text),
+    Variable("DEBUGIN_EVENT_SINK_URL", "event_sink_url", readers.url),
+    Variable("DEBUGIN_EVENT_SINK_PROTOCOL", "event_sink_protocol", readers.one_of(PROTOCOLS)),
+    Variable("DEBUGIN_EVENT_SINK_HEADERS", "event_sink_headers", readers.headers),
+    Variable("DEBUGIN_EVENT_SINK_CERTIFICATE", "event_sink_certificate", readers.text),
+    Variable("TRACEPOINTDEBUG_ENGINE", "engine", readers.one_of(ENGINES)),
+    Variable("DEBUGIN_START_STATE", "start_state", readers.one_of(START_STATES)),
+    Variable("DEBUGIN_AGENT_TAGS", "agent_tags", readers.words),
+    Variable("DEBUGIN_MAX_PAUSE_MS", "max_pause_ms", readers.number(0, 60_000)),
+    Variable("DEBUGIN_MONITORING_TOOL_ID", "monitoring_tool_id", readers.integer(0, 5)),
+    Variable("DEBUGIN_MAX_OVERHEAD_PERCENT", "max_overhead_percent", readers.number(0, 100)),
+    Variable("DEBUGIN_REDACT_NAMES", "redact_names", readers.words),
+    Variable("DEBUGIN_REDACT_EXCLUDE", "redact_exclude", readers.words),
+    Variable("DEBUGIN_REDACT_PATTERNS", "redact_patterns", readers.lines),
+    Variable("DEBUGIN_DENY_FILES", "deny_files", readers.words),
+    Variable("DEBUGIN_QUEUE_SIZE", "queue_size", readers.integer(1, 1_000_000)),
+    Variable("DEBUGIN_MAX_ATTRIBUTE_BYTES", "max_attribute_bytes", readers.integer(64, 1_048_576)),
+    Variable("DEBUGIN_BROKER_URL", "broker_url", readers.text),
     Variable("SIDEKICK_BROKER_HOST", "broker_url", None),
     Variable("SIDEKICK_BROKER_PORT", "broker_url", None),
     Variable("DEBUGIN_CONTROL_API_URL", "", None),
     Variable("DEBUGIN_PURE_PYTHON", "", None),
 )
 
-#: Arguments of ``start()`` are checked by the same readers as the variables of the same field.
-_READERS: Dict[str, Callable[[str], Any]] = {
-    "control_api_port": _integer(0, 65535),
-    "event_sink_url": _url,
-    "engine": _one_of(ENGINES),
-    "start_state": _one_of(START_STATES),
-}
+#: Field → the variable that it comes from.
+_OF_FIELD: Dict[str, Variable] = {v.field: v for v in reversed(VARIABLES) if v.field}

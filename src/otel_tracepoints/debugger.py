@@ -15,7 +15,7 @@ from otel_tracepoints import pipeline, schema
 from otel_tracepoints.capture.redaction import RedactionPolicy
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.engine.base import Engine
-from otel_tracepoints.errors import DuplicateId
+from otel_tracepoints.errors import DuplicateId, TracepointsError
 from otel_tracepoints.limits import Governor, TokenBucket
 from otel_tracepoints.model import Probe, ProbeState, ProbeType
 from otel_tracepoints.pipeline import Gate, HitServices
@@ -94,6 +94,7 @@ class Debugger:
         self._lock = threading.RLock()
         self._live: Dict[str, _Live] = {}
         self._awake = not parts.asleep
+        self._closed = False
         #: Hits of probes that are gone, by (type, outcome): a metric never goes back.
         self._past: Dict[Tuple[str, str], int] = {}
 
@@ -105,9 +106,12 @@ class Debugger:
         Raises:
             InvalidProbe: and its subclasses, for what cannot be accepted.
             DuplicateId: the id is taken.
+            TracepointsError: the debugger has been closed.
         """
         probe = schema.parse_create(payload, type)
         with self._lock:
+            if self._closed:
+                raise TracepointsError("This agent has been stopped. Call start() for a new one.")
             path, resolution = self._check(probe)
             entry = self._registry.add(probe, path)
             locate(entry, resolution)
@@ -275,7 +279,8 @@ class Debugger:
     # -- Life ------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Remove every hook; the debugger cannot be used afterwards."""
+        """Remove every hook; no probe can be set afterwards."""
+        self._closed = True  # before the lock is asked for: a change in progress is the last
         for live in list(self._live.values()):
             live.gate.plan = None
         self._timekeeper.stop()

@@ -10,30 +10,21 @@ from __future__ import annotations
 import atexit
 import importlib.util
 import logging
-import threading
 from typing import Any, Dict, Tuple
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
 from opentelemetry.instrumentation.distro import BaseDistro
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from otel_tracepoints import config
+from otel_tracepoints import allowance, config
+from otel_tracepoints.config import Settings
 from otel_tracepoints.version import NAME, VERSION
 
 _LOGGER = logging.getLogger("otel_tracepoints")
 
-#: Seconds that the exit of the process may wait for the application's own last spans, when
-#: they go where our defaults send them. The SDK alone waits up to 30 s, or without bound.
-EXIT_TIMEOUT = 2.0
-
-SPANS_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
-
-
-class _Chosen:
-    """Whether this process's spans go where our defaults send them."""
-
-    sink = False
+EXPORTER = "OTEL_TRACES_EXPORTER"
 
 
 class TracepointsDistro(BaseDistro):
@@ -41,9 +32,7 @@ class TracepointsDistro(BaseDistro):
 
     def _configure(self, **_: Any) -> None:
         try:
-            chosen = defaults()
-            _Chosen.sink = SPANS_ENDPOINT in chosen
-            config.set_defaults(chosen)
+            config.set_defaults(defaults())
             config.append_resource_attributes(
                 {"telemetry.distro.name": NAME, "telemetry.distro.version": VERSION}
             )
@@ -52,32 +41,64 @@ class TracepointsDistro(BaseDistro):
 
 
 class TracepointsConfigurator(_OTelSDKConfigurator):
-    """The SDK's own configuration, with an exit that a dead sink cannot hold up; never raises."""
+    """The SDK's own configuration, with spans that leave as the hits do; never raises."""
 
     def _configure(self, **kwargs: Any) -> None:
         try:
-            super()._configure(**kwargs)
-            if _Chosen.sink:
-                _bound_exit(trace.get_tracer_provider())
+            if not spans_go_to_sink():
+                super()._configure(**kwargs)
+                return
+            with config.replaced(EXPORTER, "none"):
+                super()._configure(**kwargs)
+            _send_spans()
         except Exception:
             _LOGGER.exception("OpenTelemetry's SDK could not be configured")
 
 
 def defaults() -> Dict[str, str]:
-    """Exporters and endpoint for the application's own spans: the event sink, and nothing else.
+    """Exporters and endpoint for the application's own telemetry.
 
-    Metrics and logs of the application stay off unless asked for: the usual sink (Jaeger) takes
-    traces only, and would answer each of them with an error.
+    Spans go to the event sink. Metrics and logs stay off unless asked for: the usual sink
+    (Jaeger) takes traces only, and would answer each of them with an error. Where the user has
+    set up OTLP it is as with OpenTelemetry's own distro.
     """
-    settings, _ = config.Settings.load_leniently()
-    url = settings.event_sink_url
-    chosen = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
-    if config.is_set("OTEL_EXPORTER_OTLP_"):
-        return {}  # the user has an OTLP back end: the SDK's own defaults stand
-    if url == config.NO_SINK:
-        return {**chosen, "OTEL_TRACES_EXPORTER": "none"}
-    exporter, endpoint = _exporter(settings.event_sink_protocol, url)
-    chosen.update({"OTEL_TRACES_EXPORTER": exporter, SPANS_ENDPOINT: endpoint})
+    settings, _ = Settings.load_leniently()
+    if _users_own(settings):
+        chosen = dict.fromkeys((EXPORTER, "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"), "otlp")
+        over_grpc = _importable("opentelemetry.exporter.otlp.proto.grpc")
+        chosen["OTEL_EXPORTER_OTLP_PROTOCOL"] = "grpc" if over_grpc else "http/protobuf"
+        return chosen
+    off = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+    if settings.event_sink_url == config.NO_SINK:
+        return {**off, EXPORTER: "none"}
+    return {**off, **_to_sink(settings)}
+
+
+def spans_go_to_sink() -> bool:
+    """Whether what is set now for spans is what our defaults would be."""
+    settings, _ = Settings.load_leniently()
+    if settings.event_sink_url == config.NO_SINK or _users_own(settings) or config.has_sdk_file():
+        return False
+    wanted = _to_sink(settings)
+    return wanted == {name: config.given(name).get(name) for name in wanted}
+
+
+def _users_own(settings: Settings) -> Dict[str, str]:
+    """What the user set up for OTLP; not what a parent process of ours has set and we inherit."""
+    ours = {} if settings.event_sink_url == config.NO_SINK else _to_sink(settings)
+    found = config.given("OTEL_EXPORTER_OTLP_")
+    return {name: value for name, value in found.items() if ours.get(name) != value}
+
+
+def _to_sink(settings: Settings) -> Dict[str, str]:
+    """What makes the SDK's exporters send spans to the event sink, as well as they can.
+
+    Our own configurator does it better (`_send_spans`); another distribution's has only this.
+    """
+    exporter, protocol, endpoint = _exporter(settings.event_sink_protocol, settings.event_sink_url)
+    chosen = {EXPORTER: exporter, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint}
+    if protocol:
+        chosen["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] = protocol
     if settings.event_sink_headers:
         pairs = (f"{name}={value}" for name, value in settings.event_sink_headers.items())
         chosen["OTEL_EXPORTER_OTLP_TRACES_HEADERS"] = ",".join(pairs)
@@ -86,19 +107,19 @@ def defaults() -> Dict[str, str]:
     return chosen
 
 
-def _exporter(protocol: str, url: str) -> Tuple[str, str]:
-    """Which exporter of the SDK to use, and the endpoint in the form that it wants."""
+def _exporter(protocol: str, url: str) -> Tuple[str, str, str]:
+    """Which exporter of the SDK, its protocol, and the endpoint in the form that it wants."""
     parts = urlsplit(url)
     over_http = protocol.startswith("http") or (
         protocol == "auto" and (parts.port == 4318 or parts.path not in ("", "/"))
     )
     if not over_http and _importable("opentelemetry.exporter.otlp.proto.grpc"):
-        return "otlp_proto_grpc", url
+        return "otlp_proto_grpc", "grpc", url
     endpoint = url.rstrip("/") + "/v1/traces"
     wants_json = protocol == "http/json" or not _importable("grpc")
     if wants_json and _importable("opentelemetry.exporter.otlp.json.http"):
-        return "otlp_json_http", endpoint
-    return "otlp_proto_http", endpoint
+        return "otlp_json_http", "", endpoint
+    return "otlp_proto_http", "http/protobuf", endpoint
 
 
 def _importable(module: str) -> bool:
@@ -108,29 +129,25 @@ def _importable(module: str) -> bool:
         return False
 
 
-def _bound_exit(provider: Any) -> None:
-    """Give the provider's own shutdown at exit a time limit.
+def _send_spans() -> None:
+    """Have the application's provider send to the event sink."""
+    provider: Any = trace.get_tracer_provider()
+    if not hasattr(provider, "add_span_processor"):
+        return  # the application has a provider of its own already
+    # Here, not above: what fails in it is told by the caller.
+    from otel_tracepoints.emission.span_export import SinkSpanExporter
 
-    The thread is started now: at exit 3.12.0 and 3.12.1 cannot start one.
-    """
+    settings, _ = Settings.load_leniently()
+    exporter = SinkSpanExporter(settings)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     handler = getattr(provider, "_atexit_handler", None)
-    if handler is None:
-        return
-    atexit.unregister(handler)
-    provider._atexit_handler = None
-    wanted, done = threading.Event(), threading.Event()
+    if handler is not None:
+        atexit.unregister(handler)
+        provider._atexit_handler = None
 
-    def shut_down() -> None:
-        wanted.wait()
-        try:
-            provider.shutdown()
-        finally:
-            done.set()
+    def shut_down(seconds: float) -> None:
+        exporter.hurry(seconds)
+        provider.shutdown()
 
-    threading.Thread(target=shut_down, name="otel-tracepoints-exit", daemon=True).start()
-
-    def at_exit() -> None:
-        wanted.set()
-        done.wait(EXIT_TIMEOUT)
-
-    atexit.register(at_exit)
+    allowance.at_exit(shut_down)
+    atexit.register(allowance.flush_others)

@@ -26,13 +26,13 @@ class TracepointsInstrumentor(BaseInstrumentor):
         try:
             # Here, not above: a broken installation of the agent's own dependencies is then
             # reported like any other failure to start.
-            from otel_tracepoints.agent import launch
+            from otel_tracepoints.lifecycle import launch
 
             launch({}, lenient=True)
         except Exception:
             _LOGGER.exception("The agent could not be started; the application runs without it.")
 
     def _uninstrument(self, **_: Any) -> None:
-        from otel_tracepoints import agent
+        from otel_tracepoints import lifecycle
 
-        agent.stop()
+        lifecycle.stop()

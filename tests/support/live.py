@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import otel_tracepoints
 from otel_tracepoints import Settings
-from otel_tracepoints.agent import launch
+from otel_tracepoints.lifecycle import launch
 from tests.support.api_client import ApiClient, Reply
 from tests.support.otlp_receiver import OtlpReceiver
 
