@@ -27,6 +27,9 @@ _AGENT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 _DEMO = os.path.join(_AGENT, "demo") + os.sep
 #: Candidates named in an error.
 _MAX_CANDIDATES = 20
+#: Characters of the longest path that operating systems take (PATH_MAX of Linux); looking for the
+#: suffixes of a longer one would take minutes.
+_MAX_PATH = 4096
 
 
 class FileLines(NamedTuple):
@@ -176,6 +179,8 @@ class Resolver:
         wanted = segments(file)
         if not wanted:
             raise FileNotFound("The file has no name.", {"candidates": []})
+        if len(file) > _MAX_PATH:
+            raise FileNotFound(f"No file has a path of {len(file)} characters.", {"candidates": []})
         real = self._paths.absolute(file)
         # Also for a bare name: `app.py` is the program in the agent's start directory, which may
         # not have begun yet, and not the one of some library.
