@@ -89,3 +89,15 @@ def wheel(session: nox.Session) -> None:
     session.install(f"otel-tracepoints[all] @ {built.as_uri()}")
     session.chdir(out)
     session.run("otel-tracepoints", "demo")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """What a probe costs, beside Datadog's where it installs: a table, and bench.json."""
+    session.install(".[all]")
+    if (
+        session.run("python", "-m", "pip", "install", "-q", "ddtrace", success_codes=[0, 1], silent=True)
+        is None
+    ):
+        session.log("ddtrace does not install here; the table is without it")
+    session.run("python", "-m", "tests.benchmarks", *session.posargs)
