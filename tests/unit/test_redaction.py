@@ -236,7 +236,7 @@ def test_common_text_is_cheap() -> None:
 NASTY = [
     "a=b ", "a_", "password=", "://", '"', 'a:"\\', "-", "eyJa.", "a.b-", "a= b c d e f", "1 ", "4111 1111 1111 1112 ", "x:y:",
     "a:{", "a:[", "bearer ", "basic a", "://a:", "-----BEGIN A", "sk-", "xox", "a=a=", "cookie: ", "%3D", "a=> ", "\\\\",
-    "a;b c d=", "A", "k_live_", "://x@", "'=", "\\'",
+    "a;b c d=", "eyJ", "eyJa", " 4141", "123-4", "A@http://b", "SKa://", "glab-", "SG.a-", "pwd=a b c ", "A", "k_live_", "://x@", "'=", "\\'",
 ]  # fmt: skip
 
 

@@ -136,7 +136,7 @@ class RedactionPolicy:
 
     def _named(self, text: str) -> str:
         """Values that stand behind a sensitive name: ``token=…``, ``"password": "…"``, ``Cookie: …``."""
-        if ":" in text:
+        if ":" in text and patterns.has_header(text):
             text = patterns.HEADER.sub(self._header, text)
         pieces: List[str] = []
         done = 0
