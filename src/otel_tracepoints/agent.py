@@ -6,6 +6,7 @@ Nothing else builds the parts; which agent runs is the business of `otel_tracepo
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
@@ -85,7 +86,7 @@ class Agent:
         payload = schema.definition(probe) if isinstance(probe, Probe) else probe
         return str(self._debugger.create(payload)["id"])
 
-    def set_tracepoint(self, file: str, line: int, **fields: Any) -> str:
+    def set_tracepoint(self, file: Union[str, os.PathLike[str]], line: int, **fields: Any) -> str:
         """Set a tracepoint; answers its id.
 
         Args:
@@ -98,9 +99,11 @@ class Agent:
             InvalidProbe: and its subclasses, with the API's codes.
             DuplicateId: the id is taken.
         """
-        return self._set(ProbeType.TRACEPOINT, {"file": file, "line": line, **_camel_case(fields)})
+        return self._set(ProbeType.TRACEPOINT, file, {"line": line, **fields})
 
-    def set_logpoint(self, file: str, line: int, message: str, **fields: Any) -> str:
+    def set_logpoint(
+        self, file: Union[str, os.PathLike[str]], line: int, message: str, **fields: Any
+    ) -> str:
         """Set a logpoint; answers its id.
 
         Args:
@@ -113,8 +116,7 @@ class Agent:
             InvalidProbe: and its subclasses, with the API's codes.
             DuplicateId: the id is taken.
         """
-        body = {"file": file, "line": line, "message": message, **_camel_case(fields)}
-        return self._set(ProbeType.LOGPOINT, body)
+        return self._set(ProbeType.LOGPOINT, file, {"line": line, "message": message, **fields})
 
     def points(self) -> List[Dict[str, Any]]:
         """All probes, as the API shows them."""
@@ -250,8 +252,9 @@ class Agent:
             ]
         self._debugger.report_status(event, message, attributes)
 
-    def _set(self, type: ProbeType, payload: Mapping[str, Any]) -> str:
-        return str(self._debugger.create(payload, type)["id"])
+    def _set(self, type: ProbeType, file: Union[str, os.PathLike[str]], fields: Mapping[str, Any]) -> str:
+        path = os.fspath(file) if isinstance(file, os.PathLike) else file
+        return str(self._debugger.create({"file": path, **_camel_case(fields)}, type)["id"])
 
 
 def _camel_case(fields: Mapping[str, Any]) -> Dict[str, Any]:

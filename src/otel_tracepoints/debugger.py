@@ -280,14 +280,16 @@ class Debugger:
 
     def close(self) -> None:
         """Remove every hook; no probe can be set afterwards."""
-        self._closed = True  # before the lock is asked for: a change in progress is the last
         for live in list(self._live.values()):
             live.gate.plan = None
-        self._timekeeper.stop()
+        with self._lock:
+            self._closed = True
+        self._timekeeper.stop()  # which may be waiting for the lock
         with self._lock:
             self._placer.close()
             for entry in self._registry.entries():
                 self._registry.remove(entry.probe.id)
+                _add(self._past, entry)  # the last export of self metrics is still to come
             self._live.clear()
 
     def after_fork_in_child(self) -> None:

@@ -73,20 +73,22 @@ class CaptureLimits(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """The definition of a probe, as the user gave it, validated.
+    """The definition of a probe, as the user gave it.
 
     Attributes:
         file: Path or path suffix, as given.
         line: From 1, as given.
+        type: Left out: a logpoint if there is a message, else a tracepoint.
+        id: Left out: a UUID when it is set.
         condition: Source text, or None; never blank.
         message: Template; a logpoint has one, a tracepoint has none.
         expire_seconds: Seconds from creation, or from the update that set it; None is never.
     """
 
-    id: str
-    type: ProbeType
     file: str
     line: int
+    type: ProbeType = None  # type: ignore[assignment] # decided below
+    id: str = ""
     condition: Optional[str] = None
     message: Optional[str] = None
     level: str = "INFO"
@@ -97,6 +99,11 @@ class Probe:
     watch: Tuple[str, ...] = ()
     max_hits: Optional[int] = None
     expire_seconds: Optional[float] = 3600.0
+
+    def __post_init__(self) -> None:
+        if self.type is None:
+            type_ = ProbeType.TRACEPOINT if self.message is None else ProbeType.LOGPOINT
+            object.__setattr__(self, "type", type_)
 
     def replace(self, **changes: Any) -> Probe:
         """A copy with these fields changed."""

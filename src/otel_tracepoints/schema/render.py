@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 from otel_tracepoints.model import Location, Outcome, Probe, ProbeState, ProbeType
-from otel_tracepoints.schema.fields import FIELDS, settable
+from otel_tracepoints.schema.fields import FIELDS
 
 
 class PointRuntime(NamedTuple):
@@ -47,12 +47,24 @@ def render_point(probe: Probe, runtime: PointRuntime, redact: Callable[[str], st
 
 
 def definition(probe: Probe) -> Dict[str, Any]:
-    """The body of a create call, with ``type``, that makes this probe again."""
+    """The body of a create call, with ``type``, that makes this probe again.
+
+    What the program put into it is not checked here, so that what is wrong gets the same error
+    as from any other caller.
+    """
+    type_ = ProbeType.LOGPOINT if probe.type == ProbeType.LOGPOINT else ProbeType.TRACEPOINT
     body: Dict[str, Any] = {}
-    for field in settable(probe.type):
-        value = getattr(probe, field.attribute)
-        plain = value.value if isinstance(value, ProbeType) else value
-        body[field.name] = field.kind.render(plain, str) if field.kind else plain
+    for field in FIELDS:
+        value = getattr(probe, field.attribute, None)
+        if field.kind is None or (not field.belongs_to(type_) and value == field.default()):
+            continue
+        if value in ("", None) and field.attribute in ("id", "message"):
+            continue  # not given
+        try:
+            plain = value.value if isinstance(value, ProbeType) else value
+            body[field.name] = field.kind.render(plain, str)
+        except (AttributeError, TypeError):
+            body[field.name] = value
     return body
 
 
