@@ -137,6 +137,10 @@ class PauseClock:
         """Whether the hit has used up its time; never with a limit of 0."""
         return self._deadline is not None and self._clock() > self._deadline
 
+    def left_ns(self) -> Optional[int]:
+        """Nanoseconds that the hit still has, at least 0; None with a limit of 0."""
+        return None if self._deadline is None else max(0, self._deadline - self._clock())
+
     def elapsed_ns(self) -> int:
         """Nanoseconds of the thread's CPU time since the hit began."""
         return self._clock() - self._start

@@ -26,6 +26,10 @@ class Clock:
         self.looks -= 1
         return self.looks < 0
 
+    def left_ns(self) -> Optional[int]:
+        """For ever, or not at all."""
+        return None if self.looks is None else 0
+
 
 def function_name(code: CodeType) -> str:
     """Stands in for the resolver's."""

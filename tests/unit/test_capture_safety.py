@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from tests.support import hostile
 from tests.support.captures import Clock, collector, value_of, variables_of
 
+from otel_tracepoints.limits import PauseClock
 from otel_tracepoints.model import CaptureLimits
 
 
@@ -218,6 +219,29 @@ def test_a_hit_is_bounded() -> None:
 
 class TestTimeIsUp:
     """The pause clock."""
+
+    @pytest.mark.parametrize("value", ["4111 " * 40_000, "name: value " * 20_000, b"4111 " * 40_000])
+    @pytest.mark.parametrize("longest", [65_536, 131_072])
+    def test_long_text_is_cut_to_what_there_is_time_for(self, value: Any, longest: int) -> None:
+        """However long strings may be, redaction keeps within the pause (twice that here: the machine is shared)."""
+        limits = CaptureLimits(max_string_length=longest)
+
+        def once() -> float:
+            clock = PauseClock(5_000_000)
+            shown = collector(limits=limits).value(value, limits, clock)
+            assert shown.truncated is True
+            assert shown.json["__tpd_truncated__"] is True
+            assert shown.json["__tpd_size__"] == len(value)
+            assert len(shown.json["__repr__"]) > 4_000
+            return clock.elapsed_ns()
+
+        assert min(once() for _ in range(3)) < 10_000_000
+
+    def test_long_text_is_whole_where_time_allows(self) -> None:
+        """With time enough a text up to the limit is told to its end, and what is redacted may make it longer."""
+        text = "pwd=x\n" * 10_000
+        shown = value_of(text, max_string_length=65_536)
+        assert shown == "pwd=[REDACTED]\n" * 10_000
 
     def test_everything_further_is_cut_and_marked(self) -> None:
         """After the clock expired nothing more is looked into, and what was cut says so."""
