@@ -26,6 +26,9 @@ _LOGGER = logging.getLogger("otel_tracepoints")
 
 EXPORTER = "OTEL_TRACES_EXPORTER"
 
+#: Between two exports of spans; the SDK's 5 s are long for somebody who waits for a snapshot on one.
+SCHEDULE_DELAY_MS = "1000"
+
 
 class TracepointsDistro(BaseDistro):
     """Sets defaults for what the user left unset; never raises."""
@@ -45,6 +48,11 @@ class TracepointsConfigurator(_OTelSDKConfigurator):
 
     def _configure(self, **kwargs: Any) -> None:
         try:
+            if not config.has_sdk_file():
+                kwargs["resource_attributes"] = {
+                    **_resource_attributes(),
+                    **kwargs.get("resource_attributes", {}),
+                }
             if not spans_go_to_sink():
                 super()._configure(**kwargs)
                 return
@@ -71,7 +79,7 @@ def defaults() -> Dict[str, str]:
     off = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
     if settings.event_sink_url == config.NO_SINK:
         return {**off, EXPORTER: "none"}
-    return {**off, **_to_sink(settings)}
+    return {**off, **_to_sink(settings), "OTEL_BSP_SCHEDULE_DELAY": SCHEDULE_DELAY_MS}
 
 
 def spans_go_to_sink() -> bool:
@@ -127,6 +135,13 @@ def _importable(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
         return False
+
+
+def _resource_attributes() -> Dict[str, Any]:
+    """Host, process and runtime, where the user says nothing of them."""
+    from otel_tracepoints.emission.resource import environment_attributes, missing_attributes
+
+    return missing_attributes(environment_attributes())
 
 
 def _send_spans() -> None:

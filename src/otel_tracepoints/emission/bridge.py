@@ -16,7 +16,6 @@ from opentelemetry import _logs as logs_api
 from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
 from opentelemetry._logs import SeverityNumber
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
@@ -115,34 +114,6 @@ def own_span(
         end_time=timestamp_ns,
         instrumentation_scope=SCOPE,
     )
-
-
-def current_resource() -> Any:
-    """The resource of the application's provider, or what the environment says.
-
-    Asked again for each batch: the application may configure its SDK after the agent started.
-    The first call belongs on the control path: the SDK detects resources in threads, which
-    cannot be had any more at the interpreter's exit.
-    """
-    resource = getattr(trace_api.get_tracer_provider(), "resource", None)
-    if isinstance(resource, Resource):
-        return resource
-    global _own_resource
-    if _own_resource is None:
-        try:
-            _own_resource = Resource.create()
-        except RuntimeError:
-            return Resource.get_empty()
-    return _own_resource
-
-
-_own_resource: Any = None
-
-
-def service_name() -> Optional[str]:
-    """``service.name`` of the resource under which hits leave."""
-    name = current_resource().attributes.get("service.name")
-    return name if isinstance(name, str) else None
 
 
 def suppress_instrumentation() -> None:

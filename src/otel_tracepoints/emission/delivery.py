@@ -11,6 +11,7 @@ from otel_tracepoints.emission import bridge
 from otel_tracepoints.emission.encode import body_text, event_name, hit_attributes, report_attributes
 from otel_tracepoints.emission.fit import fit_text
 from otel_tracepoints.emission.link import Link
+from otel_tracepoints.emission.resource import current_resource
 from otel_tracepoints.emission.transport import Answer, Verdict
 from otel_tracepoints.model import ProbeType, Report, Snapshot
 
@@ -98,7 +99,7 @@ class SinkDelivery:
 
     def item(self, source: Source) -> Item:
         """Tracepoints become spans; logpoints (unless the sink takes none) and reports log records."""
-        resource = bridge.current_resource()
+        resource = current_resource()
         if isinstance(source, Report):
             if self.events_only and time.monotonic() < self._ask_again_at:
                 return Item(source, "", None)
@@ -170,7 +171,7 @@ class SinkDelivery:
             hit_attributes(snapshot, self._limit, with_message=True),
             snapshot.timestamp_ns,
             snapshot.trace,
-            bridge.current_resource(),
+            current_resource(),
         )
         return Item(snapshot, "traces", span)
 
@@ -207,7 +208,7 @@ class ApplicationDelivery:
         return Delivered(sent, dropped, [], error)
 
     def _hand_over(self, source: Source, log: Optional[object]) -> bool:
-        resource = bridge.current_resource()
+        resource = current_resource()
         if isinstance(source, Report):
             if log is None:
                 return False

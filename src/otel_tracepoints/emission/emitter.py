@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from otel_tracepoints import config
 from otel_tracepoints.config import Settings
-from otel_tracepoints.emission import bridge
+from otel_tracepoints.emission import bridge, resource
 from otel_tracepoints.emission.accounts import Accounts
 from otel_tracepoints.emission.delivery import ApplicationDelivery, Delivery, SinkDelivery
 from otel_tracepoints.emission.encode import event_name, hit_attributes
@@ -103,7 +103,7 @@ class Emitter:
 
     def start(self) -> None:
         """Start the threads. They sleep until there is something to do."""
-        bridge.current_resource()
+        resource.current_resource()
         self._metrics.start()
         self._running = True
         self._start_threads()
@@ -124,7 +124,7 @@ class Emitter:
 
     def service_name(self) -> Optional[str]:
         """``service.name`` of the resource under which hits leave."""
-        return bridge.service_name()
+        return resource.service_name()
 
     def status(self) -> Dict[str, Any]:
         """The ``eventSink`` object of ``GET /health``."""

@@ -17,6 +17,7 @@ from opentelemetry.sdk.metrics.view import DropAggregation, View
 
 from otel_tracepoints import semconv
 from otel_tracepoints.emission import bridge
+from otel_tracepoints.emission.resource import current_resource
 
 HitCounts = Callable[[], Mapping[Tuple[str, str], int]]
 
@@ -103,7 +104,7 @@ class _OwnPipeline:
         self._reader = _Reader()
         provider = MeterProvider(
             [self._reader],
-            resource=bridge.current_resource(),
+            resource=current_resource(),
             shutdown_on_exit=False,
             # The SDK's metrics about itself are not ours to send.
             views=[View(instrument_name="otel.sdk.*", aggregation=DropAggregation())],

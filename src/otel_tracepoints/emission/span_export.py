@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_tracepoints.config import Settings
 from otel_tracepoints.emission.link import Link
+from otel_tracepoints.emission.resource import in_this_process
 from otel_tracepoints.emission.transport import Answer, Verdict
 
 logger = logging.getLogger("otel_tracepoints")
@@ -53,7 +54,7 @@ class SinkSpanExporter(SpanExporter):  # type: ignore[misc]
         """Send these; tries again for some seconds while the sink is not there."""
         try:
             with self._lock:  # the processor's thread, or whoever flushes
-                delivered = self._deliver(spans, time.monotonic() + GIVE_UP_AFTER)
+                delivered = self._deliver(in_this_process(spans), time.monotonic() + GIVE_UP_AFTER)
         except Exception as error:
             self._note(type(error).__name__)
             delivered = False
