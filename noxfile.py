@@ -52,7 +52,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: rules and format."""
-    session.install("ruff==0.15.0" if not os.environ.get("RUFF") else os.environ["RUFF"])
+    session.install("ruff==0.17.5")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -60,7 +60,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Mypy, strict, on the package, and on the file that holds the public API to its types."""
-    session.install(".[all]", "mypy")
+    session.install(".[all]", "mypy==2.4.1")
     session.run("mypy")
     session.run("mypy", "tests/typing")
 
@@ -68,7 +68,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def arch(session: nox.Session) -> None:
     """The layers of docs/architecture.md."""
-    session.install(".[all]", "import-linter")
+    session.install(".[all]", "import-linter==2.16")
     session.run("lint-imports")
 
 
