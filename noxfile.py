@@ -13,6 +13,8 @@ import nox
 
 nox.options.sessions = ["tests"]
 nox.options.error_on_missing_interpreters = True
+# virtualenv has stopped to make environments for 3.8.
+nox.options.default_venv_backend = "venv"
 
 TESTS = ["pytest>=7", "pytest-timeout", "pytest-randomly", "hypothesis"]
 #: Third-party programs that the tests put probes into or beside.
