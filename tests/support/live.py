@@ -93,6 +93,17 @@ def ok(reply: Reply) -> Any:
     return reply.json
 
 
+def refused(reply: Reply, status: int, code: str) -> Dict[str, Any]:
+    """The details of an answer that must be this error, in the form that all errors have."""
+    assert (reply.status, reply.code) == (status, code), reply.text
+    assert set(reply.json) == {"error", "code", "details"}
+    assert isinstance(reply.json["error"], str) and reply.json["error"]
+    assert reply.headers["content-type"] == "application/json"
+    details: Dict[str, Any] = reply.json["details"]
+    assert isinstance(details, dict)
+    return details
+
+
 class Target:
     """Source code with ``# TAG: name`` comments, in a file; a module once imported."""
 

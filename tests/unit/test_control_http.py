@@ -76,25 +76,6 @@ def test_the_limit_holds_for_chunked_bodies(served: Served, length: int, status:
         is_error(answer, 413, "BODY_TOO_LARGE")
 
 
-@pytest.mark.parametrize(
-    ("sent", "status"),
-    [
-        (b"nonsense\r\n\r\n", 400),
-        (b"GET\r\n\r\n", 400),
-        (b"GET /health HTTP/1.1\r\nno colon\r\n\r\n", 400),
-        (b"GET /health HTTP/1.1\r\nHost : localhost\r\n\r\n", 400),
-        (b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", 400),
-        (b"GET /health HTTP/1.1\r\nX: " + b"y" * 70_000 + b"\r\n\r\n", 431),
-        (b"POST /sleep HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
-        (b"POST /sleep HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
-    ],
-)
-def test_what_is_not_http_is_answered_in_the_error_form(served: Served, sent: bytes, status: int) -> None:
-    """And the connection is closed."""
-    is_error(raw_exchange(served.server.port, sent), status, "BAD_REQUEST")
-
-
 def test_http_1_0_and_half_closed_clients_are_served(served: Served) -> None:
     """A client that has said all may stop sending before it reads."""
     for head in (b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n",):

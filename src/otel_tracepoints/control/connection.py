@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import socket
@@ -21,7 +22,7 @@ from waitress.utilities import Error, InternalServerError, RequestEntityTooLarge
 
 from otel_tracepoints.control.app import EXCHANGE_KEY, MAX_BODY_BYTES, TOO_LARGE_KEY
 from otel_tracepoints.control.parking import Exchange, Parked
-from otel_tracepoints.control.refusal import Refusal, error_form, internal
+from otel_tracepoints.control.refusal import STATUS, Refusal, error_form, internal
 from otel_tracepoints.control.routes import URGENT_PATHS
 
 _LOGGER = logging.getLogger("otel_tracepoints")
@@ -73,15 +74,25 @@ class _Task(WSGITask):  # type: ignore[misc]
 
 
 class _RefusedTask(ErrorTask):  # type: ignore[misc]
-    """For what was not understood as HTTP, so that nothing is known of the caller."""
+    """For what was not understood as HTTP, so that nothing is known of the caller.
+
+    waitress has a status for each way to fail (431, 501, …), and others have others; here each
+    code has one, whatever serves it.
+    """
 
     def execute(self) -> None:
         error: Error = self.request.error
-        refusal = Refusal("BAD_REQUEST", f"Not a request that this server takes: {error.reason}.")
         if error.code == InternalServerError.code:
             refusal = internal()
+        else:
+            refusal = Refusal(
+                "INVALID_FIELD",
+                f"Not a request that this server takes: {error.reason}.",
+                {"field": "$", "expected": "an HTTP/1.1 request"},
+            )
+        status = STATUS[refusal.code]
         body = json.dumps(error_form(refusal, str)).encode("ascii")
-        self.status = f"{error.code} {error.reason}"
+        self.status = f"{status} {http.client.responses[status]}"
         self.response_headers.append(("Content-Type", "application/json"))
         self.set_close_on_finish()
         self.channel.linger_bytes = _LINGER_BYTES

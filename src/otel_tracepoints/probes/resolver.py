@@ -65,44 +65,46 @@ class _View(NamedTuple):
     holders: Tuple[Holder, ...]
 
 
-def _default_deny() -> Tuple[str, ...]:
-    globs = [_AGENT]
-    for name in ("opentelemetry", "threading", "logging", "queue"):
-        try:
-            spec = importlib.util.find_spec(name)
-        except (ImportError, ValueError, AttributeError):
-            continue
-        if spec is None:
-            continue
-        places: List[str] = list(spec.submodule_search_locations or ())
-        if not places and spec.origin:
-            places = [getattr(sys.modules.get(name), "__file__", None) or spec.origin]
-        globs += [os.path.realpath(place) for place in places]
-    return tuple(_escaped(glob) for glob in globs)
+def _places_of(name: str) -> List[str]:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return []
+    if spec is None:
+        return []
+    places: List[str] = list(spec.submodule_search_locations or ())
+    if not places and spec.origin:
+        places = [getattr(sys.modules.get(name), "__file__", None) or spec.origin]
+    return [os.path.realpath(place) for place in places]
 
 
 def _escaped(path: str) -> str:
     return "".join(f"[{char}]" if char in "*?[" else char for char in path)
 
 
-#: Globs of the files that never take a probe, since a hit there would run into itself: the agent,
-#: OpenTelemetry, ``threading``, ``logging`` and ``queue``, by their real paths.
-DEFAULT_DENY: Tuple[str, ...] = _default_deny()
+#: Globs of the files that take no probe unless the user lists others, by their real paths:
+#: OpenTelemetry, ``threading``, ``logging`` and ``queue``, all of which a hit's way out leads through.
+DEFAULT_DENY: Tuple[str, ...] = tuple(
+    _escaped(place)
+    for name in ("opentelemetry", "threading", "logging", "queue")
+    for place in _places_of(name)
+)
 
 
 class Resolver:
     """Finds code. Control path and thread safe, except `function_name`, which is for the hit path.
 
     Args:
-        deny: Path globs where no probe may be put, beside `DEFAULT_DENY`, which always counts.
+        deny: Path globs where no probe may be put; `DEFAULT_DENY` where none is given. The agent
+            itself never takes a probe.
     """
 
     def __init__(self, deny: Sequence[str] = ()) -> None:
         self._paths = RealPaths()
         self._names = FunctionNames()
         self._sources = Sources()
-        self._own = DenyList(DEFAULT_DENY)
-        self._deny = DenyList(deny)
+        self._own = DenyList((_escaped(_AGENT),))
+        self._deny = DenyList(deny or DEFAULT_DENY)
 
     def match(self, file: str) -> str:
         """The file that a client means by a path or path suffix.
