@@ -181,7 +181,8 @@ def test_the_seven_event_types(
     assert [list(rate) for rate in rates] == [
         [*PLACE, "error", "errorType", "limit", "droppedCount", "message"]
     ]
-    assert (rates[0]["probeId"], rates[0]["limit"], rates[0]["droppedCount"]) == (limited["id"], 0.001, 2)
+    assert (rates[0]["probeId"], rates[0]["limit"]) == (limited["id"], 0.001)
+    assert rates[0]["droppedCount"] in (1, 2)  # the second may come while the first is told
 
     (started,) = (event["payload"] for event in found["agent.status.started"])
     assert list(started) == ["message", "engine", "features"]
