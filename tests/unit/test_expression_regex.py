@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.expression.ambiguity import may_explode
 from otel_tracepoints.expression.budget import WORK
 from otel_tracepoints.expression.regex import MAX_SUBJECT, Regex, dynamic
 
@@ -126,3 +127,44 @@ def test_dynamic_patterns() -> None:
     assert caught.value.code == "BUDGET"
     for number in range(200):
         dynamic(f"x{number}", [WORK, 0, None])
+
+
+EXPLOSIVE = [
+    *(r"(a+)+$", r"(a*)*", r"(a|aa)+", r"(\w+\s?)*", r"(a|b+)*c", r"(.*,)*x", r"([a-z]+)*\d", r"(a{1,99})+"),
+    *(r"(a{1,10}){1,10}b", r"(x+x+)+y", r"((a?b?)*c?)*", r"^(([a-z])+.)+[A-Z]([a-z])+$", r"(\d+|\w)+!"),
+    *(r"(?=(a+)+$)x", r"([^,]*,?)*$", r"(a|bc|bcd|d)*e", r"(?:.|\n|xy)*z", r"(a)(\1|a)*b"),
+]
+HARMLESS = [
+    *(r"CUST-\d+", r"\d{3}-\d{2}-\d{4}", r"\b[A-Z]{2}\d{6}\b", r"\w+@\w+\.com", r"(?:[a-z]+\.)+internal"),
+    *(r"(?:\d{1,3}\.){3}\d{1,3}", r"(?:[A-Za-z0-9+/]{4})*(?:==)?", r"(?<=token=)\w+", r"key=.*?;"),
+    *(r"(?:\d+,)*\d+", r"(?:[a-f0-9]{32},?)+", r"(?i)secret\w*", r"([\"'])x\1", r"(\d{4}[ -]?){3}\d{4}"),
+    *(
+        r"a(?:b|c)*d",
+        r"(?P<n>x)y(?P=n)",
+        r".*",
+        r"(a)?(?(1)b|c)",
+        r"\"(?:[^\"\\]|\\.)*\"",
+        r"(a|b){1,4}(a|b)",
+    ),
+]
+
+
+@pytest.mark.parametrize("pattern", EXPLOSIVE)
+def test_explosive_patterns_are_told(pattern: str) -> None:
+    """A repeat that can go on in two ways with the same character could take exponential time."""
+    assert may_explode(pattern) is True
+
+
+@pytest.mark.parametrize("pattern", HARMLESS)
+def test_harmless_patterns_are_told(pattern: str) -> None:
+    """Patterns as people write them, whose repeats always know how to go on, could not."""
+    assert may_explode(pattern) is False
+
+
+def test_absence_in_long_texts() -> None:
+    """Is_absent has no limit of length, and says no when it cannot know."""
+    email = Regex(r"\w+@\w+")
+    assert email.is_absent("a" * 50_000)
+    assert not email.is_absent("a" * 50_000 + "@b")
+    chance = random.Random(0)
+    assert not Regex(r"[ab]*a[ab]{12}x").is_absent("".join(chance.choice("ab") for _ in range(20_000)))

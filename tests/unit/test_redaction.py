@@ -181,12 +181,31 @@ class TestValues:
         assert RedactionPolicy.build(patterns=[r"^12345$"]).hides_number(12345)
         assert not policy.hides_number(12345)
 
-    @pytest.mark.parametrize("pattern", ["(", "a*", "", "(?P<x", "[", "\\"])
+    @pytest.mark.parametrize("pattern", ["(", "a*", "", "(?P<x", "[", "\\", r"(\w+\s?)+$"])
     def test_bad_pattern(self, pattern: str) -> None:
-        """A pattern that does not compile, or matches nothing at all everywhere, is refused."""
+        """A pattern that does not compile, matches nothing at all everywhere, or could explode is refused."""
         with pytest.raises(InvalidRedaction) as caught:
             RedactionPolicy.build(patterns=["fine", pattern])
         assert caught.value.details == {"pattern": 2}
+
+    def test_slow_pattern(self) -> None:
+        """A pattern that was slow once is not again; what it may match in a long text goes out redacted whole."""
+        policy = RedactionPolicy.build(patterns=[r"\w+@\w+"])
+        word = "a" * 20_000
+
+        def cost(text: str) -> float:
+            begun = time.thread_time()
+            policy.text(text)
+            return time.thread_time() - begun
+
+        first = cost(word)
+        assert min(cost(word) for _ in range(3)) < first / 5
+        assert policy.text(word) == word
+        assert policy.text(word + " ann@x") == REDACTED
+        assert policy.text("mail of ann@x") == f"mail of {REDACTED}"
+        around = RedactionPolicy.build(patterns=[r"\w+(?=@)"])
+        assert around.text(word) == word
+        assert around.text(word) == REDACTED
 
     def test_always_encodable(self) -> None:
         """Lone surrogates are written out; other text of any script stays."""

@@ -6,12 +6,11 @@ cannot be checked is redacted whole.
 
 from __future__ import annotations
 
-import re
-from typing import Dict, Iterable, List, Match, Pattern, Tuple
+from typing import Dict, Iterable, List, Match, Tuple
 
 from otel_tracepoints.capture import patterns
+from otel_tracepoints.capture.given import GivenPattern
 from otel_tracepoints.capture.names import SensitiveNames
-from otel_tracepoints.errors import InvalidRedaction
 from otel_tracepoints.semconv import REDACTED
 
 #: Names whose sensitivity is remembered; then all are forgotten, so that generated names cannot
@@ -30,7 +29,7 @@ _LONGEST_TEXT = 2 * 65_536 + LOOK_BEYOND
 class RedactionPolicy:
     """All rules of one process, built in and given; immutable and safe from any thread."""
 
-    def __init__(self, names: SensitiveNames, given: Tuple[Pattern[str], ...] = ()) -> None:
+    def __init__(self, names: SensitiveNames, given: Tuple[GivenPattern, ...] = ()) -> None:
         self._names = names
         self._given = given
         self._known: Dict[str, bool] = {}
@@ -48,24 +47,10 @@ class RedactionPolicy:
             patterns: Regular expressions; what they match in any outgoing string is redacted.
 
         Raises:
-            InvalidRedaction: A pattern does not compile, or would match the empty string
-                (and so everything).
+            InvalidRedaction: A pattern cannot be used; see `GivenPattern`.
         """
-        given: List[Pattern[str]] = []
-        for number, source in enumerate(patterns, 1):
-            try:
-                pattern = re.compile(source)
-                empty = pattern.match("") is not None
-            except (re.error, OverflowError, RecursionError, TypeError) as error:
-                raise InvalidRedaction(
-                    f"Redaction pattern {number} is not a regular expression: {error}", {"pattern": number}
-                ) from None
-            if empty:
-                raise InvalidRedaction(
-                    f"Redaction pattern {number} matches the empty string", {"pattern": number}
-                )
-            given.append(pattern)
-        return cls(SensitiveNames(names, exclude), tuple(given))
+        given = tuple(GivenPattern(source, number) for number, source in enumerate(patterns, 1))
+        return cls(SensitiveNames(names, exclude), given)
 
     def is_sensitive(self, name: str) -> bool:
         """True when a value under this name must not leave."""
@@ -89,8 +74,8 @@ class RedactionPolicy:
             if not text.isascii():
                 text = _encodable(text)
             if self._given:
-                for pattern in self._given:
-                    text = pattern.sub(REDACTED, text)
+                for each in self._given:
+                    text = each.redact(text)
             # No secret without a name is shorter ("Basic " and six characters).
             if len(text) >= 12 and patterns.suspicious(text):
                 for needle, pattern, replacement in patterns.RULES:

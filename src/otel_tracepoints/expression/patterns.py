@@ -36,6 +36,25 @@ _SAMPLE = [chr(code) for code in range(256)] + list(
 )
 
 
+EVERY_SAMPLE = frozenset(_SAMPLE)
+
+
+def parse(pattern: str) -> Any:
+    """The tree of a pattern, by Python's own parser.
+
+    Raises:
+        re.error: and whatever else that parser raises.
+    """
+    return _parser.parse(pattern)
+
+
+def sample(op: Any, argument: Any, flags: int) -> FrozenSet[str]:
+    """Some of the characters that one item of a tree takes, enough to tell sets apart."""
+    taken: Set[str] = set()
+    _collect([(op, argument)], flags, taken)
+    return frozenset(taken)
+
+
 class Program:
     """A nondeterministic automaton; state ``start`` first. Built once, then only read.
 
@@ -119,7 +138,7 @@ def compile_program(pattern: str, max_states: int, max_sets: int) -> Program:
     """
     _refuse_what_warns(pattern)
     try:
-        tree = _parser.parse(pattern)
+        tree = parse(pattern)
     except re.error as error:
         raise ValueError(str(error.msg)) from None
     except (OverflowError, RecursionError, MemoryError, ValueError, UserWarning, FutureWarning) as error:
@@ -180,7 +199,7 @@ def _item(program: Program, op: Any, argument: Any, flags: int, following: int) 
     if op is _constants.BRANCH:
         return program.add(FORK, tuple(_sequence(program, each, flags, following) for each in argument[1]))
     if op is _constants.SUBPATTERN:
-        return _sequence(program, argument[3], _scoped(flags, argument), following)
+        return _sequence(program, argument[3], scoped(flags, argument), following)
     if op is _constants.MAX_REPEAT or op is _constants.MIN_REPEAT:
         return _repeat(program, argument, flags, following)
     names = {
@@ -194,7 +213,8 @@ def _item(program: Program, op: Any, argument: Any, flags: int, following: int) 
     raise ValueError(f"{names.get(str(op), 'this construct')} is not allowed")
 
 
-def _scoped(flags: int, argument: Any) -> int:
+def scoped(flags: int, argument: Any) -> int:
+    """The flags that hold within a group."""
     return (flags | int(argument[1])) & ~int(argument[2])
 
 
@@ -240,7 +260,7 @@ def _repeated_characters(item: Any, flags: int) -> Optional[Set[str]]:
     """Of an unbounded repeat (perhaps in a group of its own): sample characters that it takes; else None."""
     op, argument = item
     if op is _constants.SUBPATTERN and len(argument[3]) == 1:
-        return _repeated_characters(argument[3][0], _scoped(flags, argument))
+        return _repeated_characters(argument[3][0], scoped(flags, argument))
     if op is not _constants.MAX_REPEAT and op is not _constants.MIN_REPEAT:
         return None
     if argument[1] != _constants.MAXREPEAT:
@@ -258,7 +278,7 @@ def _collect(items: Any, flags: int, taken: Set[str]) -> None:
             test = _predicate(op, argument, flags & _SET_FLAGS)
             taken.update(each for each in _SAMPLE if test(each))
         elif op is _constants.SUBPATTERN:
-            _collect(argument[3], _scoped(flags, argument), taken)
+            _collect(argument[3], scoped(flags, argument), taken)
         elif op is _constants.BRANCH:
             for each in argument[1]:
                 _collect(each, flags, taken)
