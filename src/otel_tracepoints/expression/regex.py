@@ -95,7 +95,7 @@ class Regex:
         return self._scan(text, state)
 
     def is_absent(self, text: str) -> bool:
-        """True when the pattern matches nowhere in a text of any length; False also when it cannot be told."""
+        """True when it matches nowhere in a text of any length; False also when that cannot be told."""
         state = new_state()
         state[LEFT] *= _ROUNDS
         try:
