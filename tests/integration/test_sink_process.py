@@ -150,6 +150,21 @@ def test_a_reader_that_does_not_read_holds_up_nothing(started: List[Sink]) -> No
     assert time.monotonic() - began < 3
 
 
+def test_what_could_not_be_passed_on_is_said_at_the_end(started: List[Sink]) -> None:
+    """With --forward to nobody the sink works on, and ends with 0 and a word about what was lost."""
+    nobody = f"http://127.0.0.1:{closed_port()}"
+    sink = Sink("--forward", nobody)
+    started.append(sink)
+    request = urllib.request.Request(
+        sink.url + "/v1/traces", b'{"resourceSpans": []}', {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+    code, _, err = sink.end()
+    assert code == 0
+    assert err.decode().startswith(f"1 requests were not passed on to {nobody}: ")
+
+
 def test_events_survive_a_restart(started: List[Sink], tmp_path: pathlib.Path) -> None:
     """With --store a second process finds what the first one took, also after kill -9."""
     store = str(tmp_path / "events.db")

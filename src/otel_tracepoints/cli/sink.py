@@ -13,6 +13,7 @@ import click
 
 from otel_tracepoints.cli.render import value_text
 from otel_tracepoints.cli.session import Session, pass_session, session_options
+from otel_tracepoints.cli.visible import visible
 from otel_tracepoints.errors import ConfigError
 from otel_tracepoints.sink import json_text
 from otel_tracepoints.sink.caller import is_loopback
@@ -68,6 +69,7 @@ def _run(host: str, port: int, forward: Optional[str], store: Optional[str], as_
         printer.stop(_PRINT_THE_REST)
         if printer.left_out:
             click.echo(f"{printer.left_out} events were not printed: too many at once.", err=True)
+        _tell_lost(sink)
         code = 0 if serving else 1
         if not clean:
             # A thread is busy with something huge; the interpreter would trip over it on its way out.
@@ -88,6 +90,13 @@ def _announce(sink: SinkServer, host: str, as_json: bool) -> None:
         click.echo(
             f"Whoever can reach {host} can read what the probes capture; there is no password.", err=True
         )
+
+
+def _tell_lost(sink: SinkServer) -> None:
+    forward = sink.intake.health().get("forward") or {}
+    if forward.get("dropped"):
+        text = f"{forward['dropped']} requests were not passed on to {forward['url']}: {forward['lastError']}"
+        click.echo(visible(text), err=True)
 
 
 def _wait(ended: queue.SimpleQueue[str], sink: SinkServer) -> bool:
