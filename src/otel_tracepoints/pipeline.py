@@ -29,6 +29,7 @@ from otel_tracepoints.probes.registry import Counts, Entry, LastError
 _BUSY: Set[int] = set()
 
 _get_ident = threading.get_ident
+_MAIN_THREAD: type = type(threading.main_thread())
 
 
 class Plan(NamedTuple):
@@ -170,7 +171,7 @@ class Gate:
         snapshot.tags = plan.shown_tags
         snapshot.condition = plan.shown_condition
         snapshot.thread_id = _get_ident()
-        snapshot.thread_name = services.policy.text(_thread_name(snapshot.thread_id))
+        snapshot.thread_name = services.policy.label(_thread_name(snapshot.thread_id))
         task = _task_name()
         if task is not None:
             snapshot.task_name = services.policy.text(task)
@@ -201,9 +202,12 @@ def after_fork_in_child() -> None:
 def _thread_name(ident: int) -> str:
     # threading.current_thread() would register a dummy for a foreign thread, under a lock, and
     # a Thread subclass may have its own `name`: so the raw fields are read.
-    thread = threading._active.get(ident)  # type: ignore[attr-defined]
-    fields = instance_dict(thread) if thread is not None else None
-    name = fields.get("_name") if fields is not None else None
+    thread: Any = threading._active.get(ident)  # type: ignore[attr-defined]
+    if type(thread) is threading.Thread or type(thread) is _MAIN_THREAD:
+        name: Any = thread._name
+    else:
+        fields = instance_dict(thread) if thread is not None else None
+        name = dict.get(fields, "_name") if fields is not None else None
     return name if type(name) is str else ""
 
 

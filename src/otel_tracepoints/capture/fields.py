@@ -63,6 +63,13 @@ def print_field(
             the result would be too large.
     """
     kind = type(value)
+    if not conversion and not spec:
+        # What most fields are, without going through all that a field might be.
+        if kind is str and len(value) <= FIELD_LIMIT:
+            text = policy.text(value)
+            return Field(text, text)
+        if kind is int and value.bit_length() < 40 and not policy.hides_number(value):
+            return Field(repr(value), value)
     if value is None:
         return _formatted(
             Field("None", "null"), "None" if conversion else None, conversion, spec, kind, policy
