@@ -97,9 +97,12 @@ class FunctionNames:
 
     def of(self, code: types.CodeType) -> str:
         """The name of any code object."""
-        known = self._known.get(id(code))
-        if known is not None and known.code() is code:
-            return known.name
+        key, names = id(code), self._known
+        # Not get(): see introspect.builtin_base. Names are not taken away, all are dropped at once.
+        if key in names:
+            known = names[key]
+            if known.code() is code:
+                return known.name
         module = self._module_of(code.co_filename)
         learned = self._qualnames.get(id(code))
         if learned is not None and learned.code() is code:
