@@ -10,11 +10,12 @@ application's SDK is lower than ours, it drops the oldest.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
+import sys
+from typing import Any, Dict, List, Sequence, Tuple, Union
 
 from otel_tracepoints import semconv
 from otel_tracepoints.emission.fit import fit, fit_text
-from otel_tracepoints.model import ProbeType, Report, Snapshot, StackFrame
+from otel_tracepoints.model import ProbeType, Report, Snapshot, StackFrame, WatchValue
 
 #: Loki refuses a record with more than 128 entries, and a span event holds 128 attributes.
 MAX_VARIABLES = 90
@@ -46,7 +47,7 @@ def hit_attributes(snapshot: Snapshot, limit: int, *, with_message: bool = False
     """
     builder = _Builder(limit, snapshot.truncated)
     identity = _identity(snapshot, builder)
-    builder.spend(identity)
+    builder.spend_all(identity)
     if snapshot.probe_type is ProbeType.LOGPOINT:
         values = _logpoint(snapshot, builder, with_message)
     else:
@@ -76,14 +77,16 @@ def stack_text(stack: Sequence[StackFrame], limit: int) -> Tuple[str, bool]:
     """
     lines: List[str] = []
     left = limit
-    for frame in stack:
-        name = frame.name or frame.function
-        line, _ = fit_text(f'  File "{frame.file}", line {frame.line}, in {name}\n', limit)
-        left -= len(line.encode("utf-8"))
+    for file, line, function, name in stack:
+        text = f'  File "{file}", line {line}, in {name or function}\n'
+        if len(text) > left or not text.isascii():
+            text = fit_text(text, limit)[0]
+        left -= weight(text)
         if left < 0:
             break
-        lines.append(line)
-    return "".join(reversed(lines)), len(lines) < len(stack)
+        lines.append(text)
+    lines.reverse()
+    return "".join(lines), len(lines) < len(stack)
 
 
 class _Builder:
@@ -98,15 +101,22 @@ class _Builder:
     def name(self, name: str) -> str:
         return fit_text(name, _MAX_NAME_BYTES)[0]
 
-    def text(self, text: str) -> str:
-        text, cut = fit_text(text, self.limit)
+    def text(self, text: str, most: int = sys.maxsize) -> str:
+        limit = min(self.limit, most)
+        if len(text) <= limit and text.isascii():
+            return text
+        text, cut = fit_text(text, limit)
         self.truncated = self.truncated or cut
         return text
 
-    def json(self, value: Any) -> str:
-        text, cut = fit(value, self.limit)
+    def json(self, value: Any, most: int = sys.maxsize) -> str:
+        text, cut = fit(value, min(self.limit, most))
         self.truncated = self.truncated or cut
         return text
+
+    def share(self, parts: int) -> int:
+        """Bytes for one of so many that are still to come."""
+        return self._left // parts
 
     def names(self, names: Sequence[str]) -> Tuple[str, ...]:
         """A string[] whose strings together keep the limit."""
@@ -114,7 +124,7 @@ class _Builder:
         left = self.limit
         for name in names:
             text = self.name(name)
-            left -= len(text.encode("utf-8"))
+            left -= weight(text)
             if left < 0:
                 self.truncated = True
                 break
@@ -136,21 +146,26 @@ class _Builder:
             return self.names(value)
         return self.json(value)
 
-    def spend(self, attributes: Mapping[str, Any]) -> bool:
-        """Take the bytes of these attributes from what the hit may have; False if there are too few."""
-        needed = sum(len(name) + _weight(value) for name, value in attributes.items())
+    def spend(self, needed: int) -> bool:
+        """Take these bytes from what the hit may have; False if there are too few."""
         if needed > self._left:
             self.truncated = True
             return False
         self._left -= needed
         return True
 
+    def spend_all(self, attributes: Attributes) -> None:
+        """Take what these weigh; they are in any case."""
+        self._left = max(0, self._left - sum(len(name) + weight(value) for name, value in attributes.items()))
 
-def _weight(value: Any) -> int:
-    if type(value) is str:
+
+def weight(value: Any) -> int:
+    """About how many bytes an attribute's value takes."""
+    kind = type(value)
+    if kind is str:
         return len(value) if value.isascii() else len(value.encode("utf-8"))
-    if type(value) is tuple:
-        return sum(_weight(item) for item in value)
+    if kind is tuple:
+        return sum(weight(item) for item in value)
     return 8
 
 
@@ -175,17 +190,22 @@ def _identity(snapshot: Snapshot, builder: _Builder) -> Attributes:
 
 def _logpoint(snapshot: Snapshot, builder: _Builder, with_message: bool) -> Attributes:
     attributes: Attributes = {}
-    if with_message and snapshot.message is not None:
-        attributes[semconv.PROBE_MESSAGE] = builder.text(snapshot.message)
+    message = snapshot.message
+    if message is not None:
+        if with_message:
+            attributes[semconv.PROBE_MESSAGE] = builder.text(message)
+        elif fit_text(message, MAX_BODY_BYTES)[1]:
+            builder.truncated = True
     if snapshot.template is not None:
         attributes[semconv.PROBE_MESSAGE_TEMPLATE] = builder.text(snapshot.template)
-    builder.spend(attributes)
-    for index, value in enumerate(snapshot.fields):
-        field = {f"{semconv.PROBE_FIELD_PREFIX}{index}": builder.plain(value)}
-        if index >= MAX_VARIABLES or not builder.spend(field):
+    builder.spend_all(attributes)
+    for index, item in enumerate(snapshot.fields):
+        name = f"{semconv.PROBE_FIELD_PREFIX}{index}"
+        value = builder.plain(item)
+        if index >= MAX_VARIABLES or not builder.spend(len(name) + weight(value)):
             builder.truncated = True
             break
-        attributes.update(field)
+        attributes[name] = value
     return attributes
 
 
@@ -197,29 +217,38 @@ def _tracepoint(snapshot: Snapshot, builder: _Builder) -> Attributes:
     builder.truncated = builder.truncated or cut
     if stack:
         asked[semconv.CODE_STACKTRACE] = stack
-    builder.spend(asked)
-    for index, watch in enumerate(snapshot.watches):
-        name = f"{semconv.PROBE_WATCH_PREFIX}{index}"
-        entry = {
-            name: builder.json(watch.value),
-            name + semconv.PROBE_WATCH_EXPRESSION_SUFFIX: builder.text(watch.expression),
-        }
-        if not builder.spend(entry):
-            break
-        asked.update(entry)
+    builder.spend_all(asked)
+    if snapshot.watches:
+        asked.update(_watches(snapshot.watches, builder))
     attributes: Attributes = {}
     omitted = snapshot.omitted
-    for name, value in snapshot.variables.items():
+    for local, value in snapshot.variables.items():
         if len(attributes) >= MAX_VARIABLES:
             omitted += 1
             continue
-        variable = {builder.name(semconv.PROBE_VARIABLE_PREFIX + name): builder.json(value)}
-        if builder.spend(variable):
-            attributes.update(variable)
+        name = builder.name(semconv.PROBE_VARIABLE_PREFIX + local)
+        text = builder.json(value)
+        if builder.spend(weight(name) + weight(text)):
+            attributes[name] = text
         else:
             omitted += 1
     if omitted:
         builder.truncated = True
         asked[semconv.PROBE_VARIABLES_OMITTED] = omitted
     attributes.update(asked)
+    return attributes
+
+
+def _watches(watches: Sequence[WatchValue], builder: _Builder) -> Attributes:
+    """All of them, because each was asked for: where they are many and large, each in its share."""
+    attributes: Attributes = {}
+    for index, (expression, value) in enumerate(watches):
+        name = f"{semconv.PROBE_WATCH_PREFIX}{index}"
+        share = builder.share(len(watches) - index)
+        entry = {
+            name: builder.json(value, share // 2),
+            name + semconv.PROBE_WATCH_EXPRESSION_SUFFIX: builder.text(expression, share // 2),
+        }
+        builder.spend_all(entry)
+        attributes.update(entry)
     return attributes

@@ -8,7 +8,8 @@ is always whole JSON.
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Optional, Tuple
+import json.encoder
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from otel_tracepoints import semconv
 from otel_tracepoints.model import JsonValue
@@ -16,8 +17,25 @@ from otel_tracepoints.model import JsonValue
 #: Below this a cut string or container would be little more than its own marker.
 _WORTH_CUTTING = 48
 
-# Made once: json.dumps would make one for each call with these arguments.
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+def _encoder() -> Callable[[JsonValue], str]:
+    """What ``JSONEncoder(ensure_ascii=False, allow_nan=False).encode`` does, made once.
+
+    That method makes a new encoder in C for each call, which costs more than a small value does.
+    Without a memory of what it is inside of: captured values are finite.
+    """
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+    if make is None:
+        return plain.encode
+    chunks = make(
+        None, plain.default, json.encoder.encode_basestring, None, ": ", ", ", False, False, False
+    )  # fmt: skip
+    join = "".join
+    return lambda value: join(chunks(value, 0))
+
+
+_encode = _encoder()
 
 _MARKER_KEYS = (semconv.JSON_TRUNCATED, semconv.JSON_SIZE)
 
