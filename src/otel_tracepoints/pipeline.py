@@ -203,7 +203,8 @@ def _thread_name(ident: int) -> str:
     # threading.current_thread() would register a dummy for a foreign thread, under a lock, and
     # a Thread subclass may have its own `name`: so the raw fields are read.
     thread: Any = threading._active.get(ident)  # type: ignore[attr-defined]
-    if type(thread) is threading.Thread or type(thread) is _MAIN_THREAD:
+    kind = type(thread)
+    if kind is threading.Thread or kind is _MAIN_THREAD:
         name: Any = thread._name
     else:
         fields = instance_dict(thread) if thread is not None else None
