@@ -48,48 +48,42 @@ _FRAMES = _Check(
 )
 _ANYTHING = _Check("a value", lambda _: True)
 
-_PLACE = {"probeId": _NON_EMPTY, "file": _NON_EMPTY, "line": _LINE}
-_ALSO_OF_PLACE = {
-    "probeType": _Check("tracepoint or logpoint", lambda value: value in ("tracepoint", "logpoint"))
+#: What an event about a probe cannot do without.
+_PROBE = {"probeId": _NON_EMPTY}
+_ALSO_OF_PROBE = {
+    "probeType": _Check("tracepoint or logpoint", lambda value: value in ("tracepoint", "logpoint")),
+    "file": _NON_EMPTY,
+    "line": _LINE,
 }
 _ALSO_OF_HIT = {
-    **_ALSO_OF_PLACE,
-    "method": _OPTIONAL_TEXT,
-    "className": _OPTIONAL_TEXT,
-    "condition": _OPTIONAL_TEXT,
+    **_ALSO_OF_PROBE,
+    "method": _TEXT,
+    "className": _TEXT,
+    "condition": _TEXT,
     "stack": _FRAMES,
     "hitCount": _COUNT,
     "tags": _TEXTS,
-    "traceId": _OPTIONAL_TEXT,
-    "spanId": _OPTIONAL_TEXT,
+    "traceId": _TEXT,
+    "spanId": _TEXT,
 }
-_ALSO_OF_ERROR = {**_ALSO_OF_PLACE, "errorType": _OPTIONAL_TEXT}
-#: Payloads by event type: fields that must be there, and checks of those that may.
+_ALSO_OF_ERROR = {**_ALSO_OF_PROBE, "error": _TEXT, "errorType": _TEXT}
+#: Payloads by event type: fields that must be there, and checks of those that may; these may be null.
 _PAYLOADS: Dict[str, Tuple[Dict[str, _Check], Dict[str, _Check]]] = {
-    semconv.EVENT_SNAPSHOT: ({**_PLACE, "snapshot": _OBJECT}, _ALSO_OF_HIT),
+    semconv.EVENT_SNAPSHOT: (_PROBE, {**_ALSO_OF_HIT, "snapshot": _OBJECT}),
     semconv.EVENT_LOGPOINT: (
-        {**_PLACE, "message": _TEXT},
-        {**_ALSO_OF_HIT, "messageTemplate": _OPTIONAL_TEXT, "fields": _ANYTHING},
+        _PROBE,
+        {**_ALSO_OF_HIT, "message": _TEXT, "messageTemplate": _TEXT, "fields": _ANYTHING},
     ),
-    semconv.EVENT_ERROR_CONDITION: ({**_PLACE, "error": _TEXT}, _ALSO_OF_ERROR),
-    semconv.EVENT_ERROR_SNAPSHOT: ({**_PLACE, "error": _TEXT}, _ALSO_OF_ERROR),
+    semconv.EVENT_ERROR_CONDITION: (_PROBE, _ALSO_OF_ERROR),
+    semconv.EVENT_ERROR_SNAPSHOT: (_PROBE, _ALSO_OF_ERROR),
     semconv.EVENT_ERROR_RATE_LIMIT: (
-        _PLACE,
-        {
-            **_ALSO_OF_ERROR,
-            "error": _OPTIONAL_TEXT,
-            "limit": _ANYTHING,
-            "droppedCount": _COUNT,
-            "message": _OPTIONAL_TEXT,
-        },
+        _PROBE,
+        {**_ALSO_OF_ERROR, "limit": _ANYTHING, "droppedCount": _COUNT, "message": _TEXT},
     ),
-    semconv.EVENT_STARTED: (
-        {"message": _TEXT},
-        {"engine": _ANYTHING, "features": _ANYTHING},
-    ),
+    semconv.EVENT_STARTED: ({}, {"message": _TEXT, "engine": _ANYTHING, "features": _ANYTHING}),
     semconv.EVENT_STOPPED: (
-        {"message": _TEXT},
-        {"uptime": _NUMBER, "totalProbes": _COUNT, "totalEvents": _COUNT},
+        {},
+        {"message": _TEXT, "uptime": _NUMBER, "totalProbes": _COUNT, "totalEvents": _COUNT},
     ),
 }
 _CLIENT_FIELD = _OPTIONAL_TEXT
