@@ -16,6 +16,12 @@ nox.options.error_on_missing_interpreters = True
 # virtualenv has stopped to make environments for 3.8.
 nox.options.default_venv_backend = "venv"
 
+VERSIONS = """
+import importlib.metadata, sys
+for name in ("otel-tracepoints", "opentelemetry-sdk"):
+    print(name, importlib.metadata.version(name))
+print(sys.version, "without the GIL" if not getattr(sys, "_is_gil_enabled", lambda: True)() else "")
+"""
 TESTS = ["pytest>=7", "pytest-timeout", "pytest-randomly", "hypothesis"]
 #: Third-party programs that the tests put probes into or beside.
 TARGETS = ["httpx", "attrs"]
@@ -30,7 +36,7 @@ def _install(session: nox.Session, *extra: str) -> None:
 def tests(session: nox.Session) -> None:
     """The test suite, on this interpreter."""
     _install(session)
-    session.run("python", "-c", "import otel_tracepoints as o, sys; print(sys.version, o.__version__)")
+    session.run("python", "-c", VERSIONS)
     session.run(
         "python", "-m", "pytest", *(session.posargs or ["tests"]), env={"PYTHONDONTWRITEBYTECODE": "1"}
     )
