@@ -25,8 +25,11 @@ from otel_tracepoints.limits import Governor, HitBudget, PauseClock, TokenBucket
 from otel_tracepoints.model import Snapshot
 from otel_tracepoints.probes.registry import Counts, Entry, LastError
 
-#: Threads that are inside a hit now. Set operations are atomic, with and without the GIL.
+#: Threads that are inside a hit now, or are the agent's own. Set operations are atomic, with and
+#: without the GIL.
 _BUSY: Set[int] = set()
+#: The agent's own threads.
+_GUARDED: Set[int] = set()
 
 _get_ident = threading.get_ident
 _MAIN_THREAD: type = type(threading.main_thread())
@@ -74,7 +77,7 @@ class Gate:
     engine takes the hook away too, but a thread may be on its way here at that moment.
     """
 
-    __slots__ = ("_counts", "_ordinal", "_services", "plan", "rate_limit_told")
+    __slots__ = ("_counts", "_services", "plan", "rate_limit_told")
 
     def __init__(self, counts: Counts, services: HitServices) -> None:
         self.plan: Optional[Plan] = None
@@ -82,8 +85,6 @@ class Gate:
         self.rate_limit_told = False
         self._counts = counts
         self._services = services
-        take = counts.emitted.take
-        self._ordinal: Callable[[], int] = lambda: take() + 1
 
     def __call__(self, frame: FrameType) -> None:
         """One arrival at the line; ends in exactly one outcome, which is counted."""
@@ -92,11 +93,12 @@ class Gate:
             return
         counts = self._counts
         thread = _get_ident()
-        if thread in _BUSY:
+        if thread in _BUSY and (thread in _GUARDED or _inside_a_hit()):
             counts.reentrant.take()
             return
-        _BUSY.add(thread)
+        ticket = False
         try:
+            _BUSY.add(thread)
             condition = plan.condition
             if condition is not None:
                 try:
@@ -113,12 +115,18 @@ class Gate:
                     self.rate_limit_told = True
                     self._services.poke(plan.entry.probe.id)
                 return
-            if not plan.budget.take():
+            if not self._services.governor.allows():
+                counts.over_budget.take()
+                return
+            ticket = plan.budget.take()
+            if not ticket:
                 return  # another thread had the last ticket: this arrival came after it
             self._capture(plan, frame, counts)
         except Exception as error:
             # Nothing of ours may reach the application. What is left to happen here is a
             # RecursionError or MemoryError at the edge, before anything was counted.
+            if ticket:
+                plan.budget.give_back()
             counts.capture_error.take()
             self._fail_quietly(plan, frame, "snapshot", error)
         finally:
@@ -131,19 +139,18 @@ class Gate:
             pass
 
     def _capture(self, plan: Plan, frame: FrameType, counts: Counts) -> None:
+        """Counts what becomes of it; raises only before that, or what a signal raised."""
         services = self._services
-        budget = plan.budget
-        if not services.governor.allows():
-            budget.give_back()
-            counts.over_budget.take()
-            return
-        clock = PauseClock(services.max_pause_ns)
+        # A fifth is for the value that the capture is at when its time is up, and for the way out.
+        clock = PauseClock(services.max_pause_ns * 4 // 5)
+        snapshot: Optional[Snapshot] = None
         try:
             snapshot = self._snapshot(plan, frame, clock)
-            taken = services.emitter.submit(snapshot, self._ordinal)
+            taken = services.emitter.submit(snapshot, counts.emitted.take)
         except BaseException as error:
-            budget.give_back()
-            counts.capture_error.take()
+            if snapshot is None or not snapshot.hit_count:
+                plan.budget.give_back()
+                counts.capture_error.take()
             if not isinstance(error, Exception):
                 raise  # a signal's exception, on its way to the application
             self._fail_quietly(plan, frame, "snapshot", error)
@@ -151,16 +158,19 @@ class Gate:
         finally:
             elapsed = clock.elapsed_ns()
             services.governor.spend(elapsed)
-        if taken:
+        if not taken:
+            plan.budget.give_back()
+            counts.dropped.take()
+            return
+        try:
             plan.entry.last_hit_ns = snapshot.timestamp_ns
             if snapshot.failure is not None:
                 plan.entry.error = LastError(*snapshot.failure, snapshot.timestamp_ns)
             services.observe(elapsed / 1e9)
-            if budget.exhausted:
+            if plan.budget.exhausted:
                 services.poke(plan.entry.probe.id)
-        else:
-            budget.give_back()
-            counts.dropped.take()
+        except Exception:  # noqa: S110 - the edge of the stack; it is counted already
+            pass
 
     def _snapshot(self, plan: Plan, frame: FrameType, clock: PauseClock) -> Snapshot:
         services = self._services
@@ -190,13 +200,33 @@ class Gate:
 def guard_thread() -> Callable[[], None]:
     """Keep this thread out of the hit path (the agent's own threads); call the answer to undo it."""
     thread = _get_ident()
+    _GUARDED.add(thread)
     _BUSY.add(thread)
-    return lambda: _BUSY.discard(thread)
+
+    def undo() -> None:
+        _GUARDED.discard(thread)
+        _BUSY.discard(thread)
+
+    return undo
 
 
 def after_fork_in_child() -> None:
     """Only the forking thread lives on; it may be inside a hit only if it forked there."""
+    _GUARDED.clear()
     _BUSY.clear()
+
+
+def _inside_a_hit() -> bool:
+    """Whether this thread really is in a hit: a signal's exception can keep one from saying that it ends."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code is _HIT:
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
+
+
+_HIT = Gate.__call__.__code__
 
 
 def _thread_name(ident: int) -> str:

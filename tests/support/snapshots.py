@@ -34,8 +34,8 @@ def report(name: str = "probe.audit", **attributes: Any) -> Report:
 
 
 def ordinals() -> Any:
-    """What the pipeline gives as ``ordinal``: 1, 2, 3, …"""
-    return itertools.count(1).__next__
+    """What the pipeline gives as ``emitted_before``: 0, 1, 2, …"""
+    return itertools.count().__next__
 
 
 @contextlib.contextmanager

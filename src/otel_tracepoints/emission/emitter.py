@@ -20,16 +20,16 @@ from otel_tracepoints.config import Settings
 from otel_tracepoints.emission import bridge, resource
 from otel_tracepoints.emission.accounts import Accounts
 from otel_tracepoints.emission.delivery import ApplicationDelivery, Delivery, SinkDelivery
-from otel_tracepoints.emission.encode import event_name, hit_attributes
 from otel_tracepoints.emission.hitlog import HitLog, HitPage
+from otel_tracepoints.emission.intake import Intake
 from otel_tracepoints.emission.link import Link
 from otel_tracepoints.emission.metrics import HitCounts, Reading, SelfMetrics
-from otel_tracepoints.emission.recorder import Recorder, Way
-from otel_tracepoints.emission.spans import SpanBudget, context_of, current_span, inside_telemetry
+from otel_tracepoints.emission.recorder import Recorder
+from otel_tracepoints.emission.spans import context_of, current_span, inside_telemetry
 from otel_tracepoints.emission.threads import start_from_hit_path, start_thread
 from otel_tracepoints.emission.transport import Verdict
 from otel_tracepoints.emission.worker import ExportWorker, Health, MetricSchedule, Stop
-from otel_tracepoints.model import Outcome, ProbeType, Report, Snapshot, TraceContext
+from otel_tracepoints.model import Outcome, Report, Snapshot, TraceContext
 
 #: Seconds of the time for stopping that are kept for ending a request that hangs.
 _TO_END = 0.2
@@ -75,9 +75,6 @@ class Emitter:
         self._revive: List[None] = []
         self._threads: List[threading.Thread] = []
         self._accounts = Accounts(self._settings.queue_size)
-        self._places = self._accounts.places
-        self._report_places = self._accounts.report_places
-        self._span_budget = SpanBudget()
         self._log = HitLog()
         self._outbox: Any = SimpleQueue()
         self._recorder = Recorder(self._accounts, self._log, self._outbox)
@@ -89,6 +86,7 @@ class Emitter:
             if self._link is not None
             else ApplicationDelivery(self._limit)
         )
+        self._intake = Intake(self._accounts, self._recorder, self._delivery, self._limit)
         self._worker = ExportWorker(
             self._outbox,
             self._delivery,
@@ -185,21 +183,18 @@ class Emitter:
 
     # The hit path.
 
-    def submit(self, snapshot: Snapshot, ordinal: Callable[[], int]) -> bool:
+    def submit(self, snapshot: Snapshot, emitted_before: Callable[[], int]) -> bool:
         """Take a hit. Runs in the application's thread; takes no lock of ours, never raises.
 
-        ``ordinal`` is called exactly once if the hit is taken, and becomes ``hit_count``. False:
-        the queue is full, or the emitter has stopped.
+        ``emitted_before`` is called exactly once if the hit is taken, has to be a function in C,
+        and makes ``hit_count`` (`Intake.submit` says why). False: the queue is full, or the
+        emitter has stopped.
         """
         if self._closed:
             return False
         if self._revive:
             self._revive_threads()
-        way = self._take(snapshot, ordinal)
-        if way is None:
-            return False
-        self._recorder.add(snapshot, way)
-        return True
+        return self._intake.submit(snapshot, emitted_before)
 
     def report(self, report: Report) -> None:
         """Send something that is not a hit; safe on the hit path. Dropped if too many wait."""
@@ -207,11 +202,7 @@ class Emitter:
             return
         if self._revive:
             self._revive_threads()
-        try:
-            self._report_places.pop()
-        except IndexError:
-            return
-        self._recorder.add(report, Way.REPORT)
+        self._intake.report(report)
 
     def observe(self, seconds: float) -> None:
         """Remember how long a capture took, for the self metrics; safe on the hit path."""
@@ -227,40 +218,6 @@ class Emitter:
     def inside_telemetry(self, frame: FrameType) -> bool:
         """Whether OpenTelemetry's own code is on this stack, so that no span may be touched."""
         return inside_telemetry(frame)
-
-    def _take(self, snapshot: Snapshot, ordinal: Callable[[], int]) -> Optional[Way]:
-        span: Any = None
-        try:
-            span = current_span()
-            snapshot.trace = context_of(span)
-            as_event = snapshot.probe_type is ProbeType.TRACEPOINT or self._delivery.events_only
-            on_span = (
-                as_event
-                and span.is_recording()
-                and not inside_telemetry(sys._getframe())
-                and self._span_budget.take(span)
-            )
-        except Exception:  # a span class that is not OpenTelemetry's; or the edge of the stack
-            on_span = False
-        if on_span:
-            snapshot.hit_count = ordinal()
-            try:
-                attributes = hit_attributes(snapshot, self._limit, with_message=True)
-                span.add_event(event_name(snapshot), attributes, snapshot.timestamp_ns)
-            except Exception:
-                # It has its ordinal, so it was emitted: by the queue, or it is counted as lost.
-                try:
-                    self._places.pop()
-                except IndexError:
-                    return Way.LOST
-                return Way.QUEUED
-            return Way.ON_SPAN
-        try:
-            self._places.pop()
-        except IndexError:
-            return None
-        snapshot.hit_count = ordinal()
-        return Way.QUEUED
 
     def _revive_threads(self) -> None:
         """The first hit of a forked child."""

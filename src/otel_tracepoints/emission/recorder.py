@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from _queue import SimpleQueue  # not queue.SimpleQueue, which gevent replaces
+from _queue import Empty, SimpleQueue  # not queue.SimpleQueue, which gevent replaces
 from collections import deque
 from typing import Any, Callable, Deque, List, Tuple, Union
 
@@ -17,6 +17,8 @@ from otel_tracepoints.emission.accounts import Accounts
 from otel_tracepoints.emission.hitlog import HitLog
 from otel_tracepoints.emission.worker import Tick
 from otel_tracepoints.model import Report, Snapshot
+
+_NUMBERED_SOON = -1
 
 
 class Way(enum.Enum):
@@ -38,7 +40,6 @@ class Recorder:
         self._outbox = outbox
         self._arrived: Deque[Tuple[Union[Snapshot, Report], Way]] = deque()
         self._marks: Any = SimpleQueue()
-        self._marked = False
         self._ticked = False
         self._sealed = False
         self._listeners: List[Callable[[], None]] = []
@@ -46,16 +47,17 @@ class Recorder:
     def add(self, what: Union[Snapshot, Report], way: Way) -> None:
         """Hit path: neither blocks nor raises."""
         self._arrived.append((what, way))
-        if not self._marked:
-            self._marked = True
-            self._marks.put(None)
+        # Always, though once would do for many: a flag that says so would be wrong for ever if a
+        # signal's exception came between it and the mark.
+        self._marks.put(None)
 
     def run(self) -> None:
         """Until `seal`."""
         while not self._sealed:
             self._marks.get()
-            # Cleared before looking: a hit that arrives from here on marks again.
-            self._marked = False
+            with contextlib.suppress(Empty):
+                while True:
+                    self._marks.get_nowait()
             self.drain()
 
     def seal(self) -> None:
@@ -75,6 +77,9 @@ class Recorder:
                 except IndexError:
                     break
                 if isinstance(what, Snapshot):
+                    if what.sequence:
+                        continue  # known already: `Emitter.submit` was interrupted
+                    what.sequence = _NUMBERED_SOON
                     snapshots.append(what)
                 self._pass_on(what, way)
             if snapshots:

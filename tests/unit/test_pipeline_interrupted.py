@@ -1,0 +1,168 @@
+"""A signal's exception at any instruction of the hit path: nothing is counted twice, lost, or stuck."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from types import CodeType, FunctionType
+from typing import Any, Callable, Iterator, List, NamedTuple
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from tests.support.otlp_receiver import closed_port
+
+from otel_tracepoints.capture.redaction import RedactionPolicy
+from otel_tracepoints.config import Settings
+from otel_tracepoints.emission import Emitter
+from otel_tracepoints.emission.intake import Intake
+from otel_tracepoints.emission.recorder import Recorder
+from otel_tracepoints.limits import Governor, HitBudget, TokenBucket
+from otel_tracepoints.model import Probe, ProbeType, RateLimit, Snapshot
+from otel_tracepoints.pipeline import Gate, HitServices
+from otel_tracepoints.planning import Planner
+from otel_tracepoints.probes.registry import Entry
+
+WIDE_OPEN = RateLimit(1e9, 10**9)
+
+
+class Rig(NamedTuple):
+    """A gate and an emitter whose threads do not run, so that everything stays where it was put."""
+
+    gate: Gate
+    entry: Entry
+    emitter: Emitter
+
+    def hit(self) -> None:
+        local = 1
+        assert local
+        self.gate(sys._getframe())
+
+
+@pytest.fixture
+def rig() -> Iterator[Callable[..., Rig]]:
+    emitter = Emitter(Settings(event_sink_url=f"http://127.0.0.1:{closed_port()}", queue_size=10_000), str)
+
+    def make(**probe: Any) -> Rig:
+        policy = RedactionPolicy.build((), (), ())
+        definition = Probe(id="p", file="f.py", line=1, rate_limit=WIDE_OPEN, **probe)
+        entry = Entry(definition, "/f.py", 0.0)
+        told: Any = lambda *_: None
+        services = HitServices(emitter, Governor(100), policy, lambda code: "f", 0, told, told, told)
+        gate = Gate(entry.counts, services)
+        gate.plan = Planner(policy, lambda code: "f").plan(entry, TokenBucket(WIDE_OPEN))
+        return Rig(gate, entry, emitter)
+
+    yield make
+    emitter.stop(0.5)
+
+
+class Struck(BaseException):
+    """What a signal's handler raises."""
+
+
+def strike(action: Callable[[], None], at: int) -> bool:
+    """Raise `Struck` in front of the so-manieth instruction of the hit path; False if there are not so many."""
+    left = at
+
+    def instruction(*_: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Struck
+
+    try:
+        with each_instruction(instruction):
+            action()
+    except Struck:
+        return True
+    assert left > 0, "the application's exception was swallowed"
+    return False
+
+
+@contextlib.contextmanager
+def each_instruction(callback: Callable[..., None]) -> Iterator[None]:
+    """Call it before each instruction of `CODES`."""
+    if sys.version_info >= (3, 12):
+        monitoring = sys.monitoring
+        event = monitoring.events.INSTRUCTION
+        monitoring.use_tool_id(4, "strike")
+        monitoring.register_callback(4, event, callback)
+        for code in CODES:
+            monitoring.set_local_events(4, code, event)
+        try:
+            yield
+        finally:
+            for code in CODES:
+                monitoring.set_local_events(4, code, 0)
+            monitoring.register_callback(4, event, None)
+            monitoring.free_tool_id(4)
+        return
+
+    def in_frame(frame: Any, event: str, argument: Any) -> Any:
+        if event == "opcode":
+            callback()
+        return in_frame
+
+    def in_call(frame: Any, event: str, argument: Any) -> Any:
+        if frame.f_code not in CODES:
+            return None
+        frame.f_trace_opcodes = True
+        return in_frame
+
+    before = sys.gettrace()
+    sys.settrace(in_call)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+def codes_of(*classes: type) -> List[CodeType]:
+    return [each.__code__ for cls in classes for each in vars(cls).values() if isinstance(each, FunctionType)]
+
+
+#: Where the exception is raised: the parts that count, take places and mark the thread.
+CODES = codes_of(Gate, Intake, Recorder, HitBudget, TokenBucket)
+
+
+@pytest.mark.parametrize("on_span", [False, True], ids=["queue", "span"])
+def test_whatever_is_struck_the_accounts_hold(rig: Callable[..., Rig], on_span: bool) -> None:
+    """At each instruction in turn: emitted is the sum of the accounts, each hit is there once, the next one works."""
+    tested = rig(type=ProbeType.TRACEPOINT)
+    emitter, counts = tested.emitter, tested.entry.counts
+    tracer = TracerProvider().get_tracer("app")
+
+    def one(action: Callable[[], Any]) -> Any:
+        if not on_span:
+            return action()
+        with tracer.start_as_current_span("request"):
+            return action()
+
+    one(tested.hit)
+    at = 0
+    while one(lambda: strike(tested.hit, at + 1)):
+        at += 1
+        before = counts.emitted.value
+        status = emitter.status()
+        assert status["queued"] + status["dropped"] + status["onSpans"] == before, at
+        assert emitter._outbox.qsize() - (status["onSpans"] > 0) == status["queued"], at
+        one(tested.hit)
+        assert counts.emitted.value == before + 1, at
+    assert at > 300
+    page = emitter.hits(0, 1000, 0, None)
+    assert page.missed + len(page.hits) == counts.emitted.value
+    waiting = [emitter._outbox.get() for _ in range(emitter._outbox.qsize())]
+    numbers = [each.hit_count for each in waiting if isinstance(each, Snapshot)]
+    assert sorted(numbers) == sorted(set(numbers))
+    assert (counts.reentrant.value, counts.dropped.value) == (0, 0)
+
+
+def test_a_hit_that_was_emitted_is_not_a_failed_capture_too(rig: Callable[..., Rig]) -> None:
+    """An arrival that was struck ends in no more than one outcome."""
+    tested = rig(type=ProbeType.LOGPOINT, message="m")
+    counts = tested.entry.counts
+    at = 0
+    while strike(tested.hit, at + 1):
+        at += 1
+        assert sum(counts.as_dict().values()) <= at
+    assert at > 200
