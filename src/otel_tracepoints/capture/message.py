@@ -17,6 +17,7 @@ from otel_tracepoints.semconv import REDACTED
 if TYPE_CHECKING:
     from otel_tracepoints.expression import Template, TemplateField
 
+_SHORT = 256
 #: Characters of a message.
 MESSAGE_LIMIT = FIELD_LIMIT
 
@@ -44,18 +45,20 @@ class MessageRenderer:
         """Fills ``message`` and ``fields``; a field that fails reads ``<CODE: text>``."""
         pieces: List[str] = []
         fields = snapshot.fields
+        length = 0
         for part in template.parts:
             if isinstance(part, str):
                 pieces.append(part)
                 continue
-            # Two fields are less work than a look at the clock is worth.
-            if len(fields) >= 2 and clock.expired():
+            # Two short fields are less work than a look at the clock is worth.
+            if (len(fields) >= 2 or length > _SHORT) and clock.expired():
                 field = Field("<BUDGET: the time for this hit was used up>", "", True)
                 field = field._replace(value=field.text)
             else:
                 field = self._field(frame, part, snapshot, clock)
             if field.truncated:
                 snapshot.truncated = True
+            length += len(field.text)
             pieces.append(field.text)
             fields.append(field.value)
         message = "".join(pieces)

@@ -123,6 +123,9 @@ class Reader:
 
     def _cut_key(self, text: str, more: bool) -> str:
         clean = self.policy.cut(text, _LONGEST_KEY, more)
+        self.spend(0, len(text))
+        if self._steps < 0:  # values that need no reading do not ask
+            self._ran_out()
         if len(text) > _LONGEST_KEY:
             self.truncated = True
             return clean + "…"

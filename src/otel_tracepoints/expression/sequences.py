@@ -116,7 +116,7 @@ def in_text(wanted: Any, kind: Any, text: Any, base: Any, state: State) -> bool:
         steps = needle * (size - needle + 1)
         if steps > _QUADRATIC_STEPS:
             raise over("the search")
-        spend(state, (steps >> 8) + 1)
+        spend(state, max(steps >> 8, size >> 6) + 1)
     else:
         spend(state, size >> 4)
     # bytes would ask a subclass for its __index__ first.
