@@ -35,6 +35,15 @@ class CodeSite(NamedTuple):
     parents: Tuple[CodeType, ...]
 
 
+class Watch(NamedTuple):
+    """What `Engine.install` is told."""
+
+    key: str
+    sites: Sequence[CodeSite]
+    line: int
+    handler: Handler
+
+
 class Engine(Protocol):
     """Watches lines. Every method may be called from any thread; none is for the hit path.
 
@@ -61,8 +70,16 @@ class Engine(Protocol):
         """
         ...
 
-    def remove(self, key: str) -> None:
-        """Stop calling this key's handler, and leave nothing of it behind; unknown keys are fine."""
+    def install_all(self, watches: Sequence[Watch]) -> None:
+        """`install` for each; a hundred at little more than the price of one, where that is high.
+
+        Raises:
+            PlacingFailed: One or more could not be watched; nothing was changed.
+        """
+        ...
+
+    def remove(self, *keys: str) -> None:
+        """Stop calling these keys' handlers, and leave nothing of them behind; unknown keys are fine."""
         ...
 
     def replacement(self, code: CodeType) -> CodeType:

@@ -19,7 +19,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from otel_tracepoints.engine import holders
 from otel_tracepoints.engine.anatomy import Anatomy
-from otel_tracepoints.engine.base import CodeSite, Handler
+from otel_tracepoints.engine.base import CodeSite, Handler, Watch
 from otel_tracepoints.engine.hook import SITES, numbers
 from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.engine.running import RunningFrames
@@ -83,35 +83,42 @@ class InjectionEngine:
 
     def install(self, key: str, sites: Sequence[CodeSite], line: int, handler: Handler) -> None:
         """See `engine.base.Engine.install`."""
+        self.install_all([Watch(key, sites, line, handler)])
+
+    def install_all(self, watches: Sequence[Watch]) -> None:
+        """See `engine.base.Engine.install_all`: each body is rewritten once, the heap searched once."""
         with self._lock:
             if self._closed:
                 raise PlacingFailed("The engine has been closed.")
-            added: List[Watched] = []
-            touched: List[_Body] = []
+            added: List[Tuple[Watch, Watched]] = []
+            bodies: Dict[int, _Body] = {}
             try:
-                for site in sites:
-                    original = self._versions.original(site.code)
-                    watched = self._ledger.add(key, original, line, handler)
-                    if watched is not None:
-                        added.append(watched)
-                    touched.append(self._body(original, site.parents))
+                for watch in watches:
+                    for site in watch.sites:
+                        original = self._versions.original(site.code)
+                        watched = self._ledger.add(watch.key, original, watch.line, watch.handler)
+                        if watched is not None:
+                            added.append((watch, watched))
+                        bodies[id(original)] = self._body(original, site.parents)
+                touched = list(bodies.values())
                 for body in touched:
                     self._arm(body)
                 suspended = self._swap(touched)
             except Exception as error:
                 # Whatever the library or the interpreter did not like: the application goes on
                 # with what it had.
-                for watched in added:
-                    self._ledger.withdraw(key, watched, line)
-                self._disarm(touched)
+                for watch, watched in added:
+                    self._ledger.withdraw(watch.key, watched, watch.line)
+                self._disarm(list(bodies.values()))
                 raise PlacingFailed(f"The code could not be rewritten: {error}") from error
-            self._watch_frames(key, touched, suspended)
+            self._watch_frames([watch.key for watch in watches], touched, suspended)
 
-    def remove(self, key: str) -> None:
+    def remove(self, *keys: str) -> None:
         """See `engine.base.Engine.remove`."""
         with self._lock:
-            self._notes.pop(key, None)
-            touched = [self._bodies[id(watched.code)] for watched in self._ledger.remove(key)]
+            for key in keys:
+                self._notes.pop(key, None)
+            touched = [self._bodies[id(watched.code)] for watched in self._ledger.remove(*keys)]
             self._disarm(touched)
 
     def replacement(self, code: CodeType) -> CodeType:
@@ -134,8 +141,7 @@ class InjectionEngine:
         with self._lock:
             if self._closed:
                 return
-            for key in self._ledger.every_key():
-                self.remove(key)
+            self.remove(*self._ledger.every_key())
             self._running.close()
             self._closed = True
 
@@ -245,11 +251,11 @@ class InjectionEngine:
                 self._unreached.pop(id(code), None)
 
     def _watch_frames(
-        self, key: str, bodies: Sequence[_Body], suspended: Sequence[holders.Suspendable]
+        self, keys: Sequence[str], bodies: Sequence[_Body], suspended: Sequence[holders.Suspendable]
     ) -> None:
         for body in bodies:
             self._note_unreached(body)
-        known: List[str] = list(self._notes.get(key, ()))
-        known.extend(note for note in self._running.update(suspended) if note not in known)
-        if known:
-            self._notes[key] = tuple(known)
+        found = self._running.update(suspended)
+        for key in keys if found else ():
+            known = self._notes.get(key, ())
+            self._notes[key] = (*known, *(note for note in found if note not in known))

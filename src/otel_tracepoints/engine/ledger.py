@@ -60,18 +60,19 @@ class Ledger:
         watched.lines.setdefault(line, {})[key] = handler
         return watched
 
-    def remove(self, key: str) -> List[Watched]:
-        """Cross out a key; returns the entries that it was on, some without lines now."""
+    def remove(self, *keys: str) -> List[Watched]:
+        """Cross out keys; returns the entries that they were on, some without lines now."""
         touched: Dict[int, Watched] = {}
-        for identity, line in self._places.pop(key, ()):
-            watched = self._watched[identity]
-            by_key = watched.lines[line]
-            del by_key[key]
-            if not by_key:
-                del watched.lines[line]
-                if not watched.lines:
-                    del self._watched[identity]
-            touched[identity] = watched
+        for key in keys:
+            for identity, line in self._places.pop(key, ()):
+                watched = self._watched[identity]
+                by_key = watched.lines[line]
+                del by_key[key]
+                if not by_key:
+                    del watched.lines[line]
+                    if not watched.lines:
+                        del self._watched[identity]
+                touched[identity] = watched
         return list(touched.values())
 
     def withdraw(self, key: str, watched: Watched, line: int) -> None:

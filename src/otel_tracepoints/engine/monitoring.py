@@ -6,18 +6,16 @@ the other lines of a probed function return DISABLE once and cost nothing from t
 **The race of DISABLE.** A callback that finds its line unwatched returns DISABLE, and the
 interpreter then switches that location off. If meanwhile another thread puts a probe on the
 line, the probe would be silent for ever. So an installation first publishes its table and then
-re-arms the events (0 → set, which brings back disabled locations of this code object alone;
-``restart_events`` would disturb every tool and every function). What is left is a callback that
-looked before the publication and is switched off after the re-arming. With the GIL that cannot
-be: between its look and its return there is no place where the interpreter hands over. Without
-the GIL, `_let_callbacks_return` waits between publication and re-arming until the callbacks that
-were looking have returned.
+re-arms the events. What is left is a callback that looked before the publication and is switched
+off after the re-arming. With the GIL that cannot be: between its look and its return there is no
+place where the interpreter hands over. Without the GIL, `_let_callbacks_return` waits between
+publication and re-arming until the callbacks that were looking have returned.
 
-**The gap of re-arming.** Between 0 and set an arrival would go by unseen. With the GIL there is
-no gap, because both calls are made from within one call into C. Without the GIL there is one, in
-which arrivals at *other* probes of this code object are missed; so it happens once at most: from
-then on, while this code object is watched, its other lines are left on, and there is nothing to
-re-arm.
+**The gap of re-arming.** With the GIL the events of the one code object are taken away and set
+again, which brings back its disabled locations, and nobody else's; both calls are made from within
+one call into C, so that no arrival comes between. Without the GIL others run between two calls, so
+there it is ``restart_events``, which stops all threads, brings back every disabled location of
+every tool, and so costs each of them one event more; other tools do the same at their leisure.
 """
 
 from __future__ import annotations
@@ -27,9 +25,9 @@ import sys
 import threading
 import time
 from types import CodeType
-from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
-from otel_tracepoints.engine.base import CodeSite, Handler
+from otel_tracepoints.engine.base import CodeSite, Handler, Watch
 from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.errors import EngineUnavailable, PlacingFailed
 
@@ -69,10 +67,7 @@ class MonitoringEngine:
         self._gil = getattr(sys, "_is_gil_enabled", lambda: True)
         #: The events that each code object has, by its identity.
         self._armed: Dict[int, int] = {}
-        #: Without the GIL: identities of code objects whose other lines are not switched off.
-        self._left_on: Set[int] = set()
-        make = _line_callback if self._gil() else _line_callback_without_gil
-        self._line_callback = make(self._table, monitoring.DISABLE, self._left_on)
+        self._line_callback = _line_callback(self._table, monitoring.DISABLE)
         self._start_callback = _start_callback(self._table, monitoring.DISABLE)
         self.tool_id: Optional[int]
         self.tool_id, self.reason = self._take_tool_id(tool_id)
@@ -80,28 +75,34 @@ class MonitoringEngine:
 
     def install(self, key: str, sites: Sequence[CodeSite], line: int, handler: Handler) -> None:
         """See `engine.base.Engine.install`."""
+        self.install_all([Watch(key, sites, line, handler)])
+
+    def install_all(self, watches: Sequence[Watch]) -> None:
+        """See `engine.base.Engine.install_all`."""
         with self._lock:
             if self._closed:
                 raise PlacingFailed("The engine has been closed.")
-            added: List[Watched] = []
-            for site in sites:
-                watched = self._ledger.add(key, site.code, line, handler)
-                if watched is not None:
-                    added.append(watched)
+            added: List[Tuple[Watch, Watched]] = []
+            for watch in watches:
+                for site in watch.sites:
+                    watched = self._ledger.add(watch.key, site.code, watch.line, watch.handler)
+                    if watched is not None:
+                        added.append((watch, watched))
             try:
-                self._watch(added)
+                self._watch(list({id(watched): watched for _, watched in added}.values()))
             except ValueError as error:
-                for watched in added:
-                    self._ledger.withdraw(key, watched, line)
+                for watch, watched in added:
+                    self._ledger.withdraw(watch.key, watched, watch.line)
+                for _, watched in added:
                     self._forget_quietly(watched)
                 raise PlacingFailed(
                     f"sys.monitoring refused the line events of tool id {self.tool_id}: {error}"
                 ) from error
 
-    def remove(self, key: str) -> None:
+    def remove(self, *keys: str) -> None:
         """See `engine.base.Engine.remove`."""
         with self._lock:
-            for watched in self._ledger.remove(key):
+            for watched in self._ledger.remove(*keys):
                 self._withdraw(watched)
 
     def replacement(self, code: CodeType) -> CodeType:
@@ -122,9 +123,8 @@ class MonitoringEngine:
             if self._closed:
                 return
             self._closed = True
-            for key in self._ledger.every_key():
-                for watched in self._ledger.remove(key):
-                    self._forget_quietly(watched)
+            for watched in self._ledger.remove(*self._ledger.every_key()):
+                self._forget_quietly(watched)
             self._release()
 
     def _take_tool_id(self, wanted: Optional[int]) -> Tuple[int, str]:
@@ -162,14 +162,14 @@ class MonitoringEngine:
         rearm = [id(watched.code) in self._armed for watched in added]
         for watched in added:
             self._table[id(watched.code)] = watched.handlers()
-        if not self._gil():
-            left_on = [id(watched.code) in self._left_on for watched in added]
-            self._left_on.update(id(watched.code) for watched, again in zip(added, rearm) if again)
-            rearm = [again and not on for again, on in zip(rearm, left_on)]
-            if not all(left_on):
-                _let_callbacks_return((self._line_callback, self._start_callback))
+        restart = False
+        if added and not self._gil():
+            _let_callbacks_return((self._line_callback, self._start_callback))
+            restart, rearm = any(rearm), [False] * len(rearm)
         for watched, again in zip(added, rearm):
             self._arm(watched, again)
+        if restart:
+            self._monitoring.restart_events()
 
     def _arm(self, watched: Watched, again: bool) -> None:
         code, tool, wanted = watched.code, self.tool_id, self._events(watched)
@@ -202,7 +202,6 @@ class MonitoringEngine:
         except ValueError:
             pass
         self._table.pop(id(watched.code), None)
-        self._left_on.discard(id(watched.code))
         self._armed.pop(id(watched.code), None)
 
     def _events(self, watched: Watched) -> int:
@@ -215,42 +214,16 @@ class MonitoringEngine:
         return wanted
 
 
-def _line_callback(table: _Table, disable: object, _: Set[int]) -> Callable[[CodeType, int], object]:
+def _line_callback(table: _Table, disable: object) -> Callable[[CodeType, int], object]:
     getframe = sys._getframe
 
     def on_line(code: CodeType, line: int) -> object:
-        identity = id(code)
         try:
-            handlers = table[identity][line]
+            # Not get(): without the GIL it takes 16 µs with an int as key that another thread made.
+            handlers = table[id(code)][line]
         except KeyError:
             # No call may stand between the look and this: see the module's docstring.
             return disable
-        try:
-            frame = getframe(1)
-            for handler in handlers:
-                handler(frame)
-        except Exception:  # noqa: S110 - RecursionError at the edge of the stack
-            pass
-        return None
-
-    return on_line
-
-
-def _line_callback_without_gil(
-    table: _Table, disable: object, left_on: Set[int]
-) -> Callable[[CodeType, int], object]:
-    getframe = sys._getframe
-
-    def on_line(code: CodeType, line: int) -> object:
-        identity = id(code)
-        try:
-            # Not get(): with an int as key that another thread made it takes 16 µs (3.13.15t).
-            lines = table[identity]
-        except KeyError:
-            return disable
-        if line not in lines:
-            return None if identity in left_on else disable
-        handlers = lines[line]
         try:
             frame = getframe(1)
             for handler in handlers:
@@ -293,14 +266,16 @@ def _let_callbacks_return(callbacks: Sequence[Callable[..., object]]) -> None:
     """Wait (at most 50 ms) for the callbacks that are deciding now; others see the new table.
 
     One that is on its way to DISABLE is its thread's innermost frame; one that has found
-    handlers has theirs above it.
+    handlers has theirs above it. One that has just returned may still be waiting, in C, for the
+    lock of its code object, which is held for microseconds: hence the wait in any case.
     """
     codes = [callback.__code__ for callback in callbacks]
-    deciding = [
-        frame for frame in sys._current_frames().values() if any(frame.f_code is code for code in codes)
-    ]
+    present = list(sys._current_frames().values())
+    deciding = [frame for frame in present if any(frame.f_code is code for code in codes)]
     deadline = time.monotonic() + 0.05
-    while deciding and time.monotonic() < deadline:
-        time.sleep(0.0002)
+    while True:
+        time.sleep(0.0005)
         present = list(sys._current_frames().values())
         deciding = [frame for frame in deciding if any(frame is other for other in present)]
+        if not deciding or time.monotonic() > deadline:
+            return

@@ -12,7 +12,7 @@ import threading
 from types import CodeType, FrameType
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from otel_tracepoints.engine.base import CodeSite, Handler
+from otel_tracepoints.engine.base import CodeSite, Handler, Watch
 from otel_tracepoints.engine.hook import FORGIVES, dispatch, forgive
 from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.errors import PlacingFailed
@@ -45,20 +45,30 @@ class SettraceEngine:
 
     def install(self, key: str, sites: Sequence[CodeSite], line: int, handler: Handler) -> None:
         """See `engine.base.Engine.install`."""
+        self.install_all([Watch(key, sites, line, handler)])
+
+    def install_all(self, watches: Sequence[Watch]) -> None:
+        """See `engine.base.Engine.install_all`."""
         with self._lock:
             if self._closed:
                 raise PlacingFailed("The engine has been closed.")
-            for site in sites:
-                watched = self._ledger.add(key, site.code, line, handler)
-                if watched is not None:
-                    self._table[id(watched.code)] = watched.handlers()
-            self._notes[key] = tuple(self._start())
+            added: Dict[int, Watched] = {}
+            for key, sites, line, handler in watches:
+                for site in sites:
+                    watched = self._ledger.add(key, site.code, line, handler)
+                    if watched is not None:
+                        added[id(watched.code)] = watched
+            for identity, watched in added.items():
+                self._table[identity] = watched.handlers()
+            notes = tuple(self._start())
+            self._notes.update((watch.key, notes) for watch in watches)
 
-    def remove(self, key: str) -> None:
+    def remove(self, *keys: str) -> None:
         """See `engine.base.Engine.remove`."""
         with self._lock:
-            self._notes.pop(key, None)
-            for watched in self._ledger.remove(key):
+            for key in keys:
+                self._notes.pop(key, None)
+            for watched in self._ledger.remove(*keys):
                 self._withdraw(watched)
             if not self._table:
                 self._stop()
@@ -78,8 +88,7 @@ class SettraceEngine:
     def close(self) -> None:
         """See `engine.base.Engine.close`."""
         with self._lock:
-            for key in self._ledger.every_key():
-                self.remove(key)
+            self.remove(*self._ledger.every_key())
             self._closed = True
 
     def _withdraw(self, watched: Watched) -> None:
