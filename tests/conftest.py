@@ -11,7 +11,7 @@ import otel_tracepoints
 from otel_tracepoints import foundation
 from tests.support.engines import MECHANISMS, engine_of
 from tests.support.live import Live, TargetMaker, forget_modules, target_maker
-from tests.support.otlp_receiver import OtlpReceiver, grpc_available
+from tests.support.otlp_receiver import OtlpReceiver
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +72,6 @@ def live_over(_stopped: None) -> Iterator[Callable[[str], Live]]:
     sinks = []
 
     def start(protocol: str) -> Live:
-        if protocol == "grpc" and not grpc_available():
-            pytest.skip("no grpc on this interpreter")
         sinks.append(OtlpReceiver(protocol))
         chosen = "grpc" if protocol == "grpc" else "http/protobuf"
         return Live(sinks[0], event_sink_protocol=chosen)

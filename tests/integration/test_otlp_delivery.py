@@ -10,12 +10,10 @@ import threading
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from tests.support.grpc_server import GrpcServer
-from tests.support.otlp_receiver import OtlpReceiver, grpc_available
+from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.snapshots import emitter, logpoint, ordinals, report, settled, tracepoint
 
 from otel_tracepoints.emission import bridge
-
-needs_grpc = pytest.mark.skipif(not grpc_available(), reason="grpcio has no wheel for this interpreter")
 
 
 def _json_available():
@@ -29,7 +27,7 @@ def _json_available():
 needs_json = pytest.mark.skipif(not _json_available(), reason="the OTLP JSON exporter needs Python 3.10")
 
 PROTOCOLS = [
-    pytest.param("grpc", marks=needs_grpc),
+    "grpc",
     "http/protobuf",
     pytest.param("http/json", marks=needs_json),
 ]
@@ -151,7 +149,6 @@ def test_the_worst_strings_cost_nothing_but_themselves(protocol):
         }
 
 
-@needs_grpc
 def test_auto_finds_grpc():
     """On a port that says nothing, a gRPC server is spoken to in gRPC."""
     with OtlpReceiver("grpc") as sink, emitter(sink.url) as running:
@@ -169,7 +166,6 @@ def test_auto_finds_http():
         assert running.status()["sent"] == 1
 
 
-@needs_grpc
 def test_auto_turns_to_grpc_although_a_path_hinted_at_http():
     """What answers decides: a path means HTTP only until gRPC answers."""
     with OtlpReceiver("grpc") as sink, emitter(sink.url + "/otlp") as running:
@@ -187,7 +183,7 @@ def test_the_url_is_a_base_also_with_a_path():
         assert [request.headers[":path"] for request in sink.requests] == ["/otlp/v1/traces", "/otlp/v1/logs"]
 
 
-@pytest.mark.parametrize("protocol", ["http", pytest.param("grpc", marks=needs_grpc)])
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_headers_of_the_settings_go_with_every_request(protocol):
     """DEBUGIN_EVENT_SINK_HEADERS reach the sink, as headers or as metadata."""
     with OtlpReceiver(protocol) as sink, emitter(sink.url, event_sink_headers={"x-key": "k1"}) as running:

@@ -12,13 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.otlp_receiver import OtlpReceiver, closed_port, grpc_available
+from tests.support.otlp_receiver import OtlpReceiver, closed_port
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVERS = [
-    "http",
-    pytest.param("grpc", marks=pytest.mark.skipif(not grpc_available(), reason="grpcio has no wheel here")),
-]
+SERVERS = ["http", "grpc"]
 
 PRELUDE = """
 import atexit, json, multiprocessing, os, sys, threading, time

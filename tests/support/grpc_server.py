@@ -120,6 +120,7 @@ class GrpcServer:
         early: bool = False,
         window: Optional[int] = None,
         tls: Optional[ssl.SSLContext] = None,
+        port: int = 0,
     ) -> None:
         self.behave = behave
         self.early = early
@@ -130,7 +131,8 @@ class GrpcServer:
         self._sockets: List[socket.socket] = []
         self._threads: List[threading.Thread] = []
         self._listener = socket.socket()
-        self._listener.bind(("127.0.0.1", 0))
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", port))
         self._listener.listen(16)
         self.port = int(self._listener.getsockname()[1])
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"

@@ -15,7 +15,6 @@ What it took is read back in one shape, whatever the protocol was:
 
 from __future__ import annotations
 
-import base64
 import gzip
 import http.server
 import json
@@ -25,10 +24,26 @@ import time
 import zlib
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from tests.support.grpc_server import Call, GrpcServer
+from tests.support.otlp_decode import records_of
+from tests.support.tls import server_context
+
 SIGNALS = ("traces", "logs", "metrics")
 
-#: What a rule answers: an HTTP status. Over gRPC it becomes the code that means the same.
+#: Answers an HTTP status; over gRPC it becomes the code that means the same.
 Rule = Callable[[str, bytes], int]
+
+
+#: What an HTTP status is in gRPC, and the words that servers use for it.
+_GRPC = {
+    400: (3, "malformed"),
+    401: (16, "who are you"),
+    404: (12, "unknown service"),
+    413: (8, "grpc: received message larger than max (9 vs. 4)"),
+    429: (8, "slow down"),
+    502: (14, "bad gateway"),
+    503: (14, "come back later"),
+}
 
 
 class Request(NamedTuple):
@@ -42,12 +57,18 @@ class Request(NamedTuple):
 
 
 def grpc_available() -> bool:
-    """Whether this interpreter can import grpc."""
+    """Whether this interpreter can import grpcio, to be spoken to or with."""
     try:
         import grpc  # noqa: F401
     except ImportError:
         return False
     return True
+
+
+def _signal(method: str) -> str:
+    # /opentelemetry.proto.collector.trace.v1.TraceService/Export
+    package = method.split(".")[3] if method.count(".") > 4 else ""
+    return {"trace": "traces"}.get(package, package)
 
 
 def closed_port() -> int:
@@ -58,9 +79,15 @@ def closed_port() -> int:
 
 
 class OtlpReceiver:
-    """A sink. ``protocol`` is ``http`` or ``grpc``; ``rule`` decides each answer (default: 200)."""
+    """A sink. ``protocol`` is ``http`` or ``grpc``; ``rule`` decides each answer (default: 200).
 
-    def __init__(self, protocol: str = "http", *, port: int = 0, rule: Optional[Rule] = None) -> None:
+    gRPC is served by grpcio where there is one, which knows nothing of how we speak it; otherwise,
+    and with TLS, by `GrpcServer`.
+    """
+
+    def __init__(
+        self, protocol: str = "http", *, port: int = 0, rule: Optional[Rule] = None, tls: bool = False
+    ) -> None:
         self.protocol = protocol
         self.rule: Rule = rule or (lambda signal, body: 200)
         #: Records that each accepted request's answer reports as rejected.
@@ -72,16 +99,16 @@ class OtlpReceiver:
         self.arrived = threading.Event()
         self.requests: List[Request] = []
         self._changed = threading.Condition()
-        self._spans: List[Dict[str, Any]] = []
-        self._logs: List[Dict[str, Any]] = []
-        self._metrics: List[Dict[str, Any]] = []
+        self._taken: Dict[str, List[Dict[str, Any]]] = {signal: [] for signal in SIGNALS}
         self._decoded = 0
         self._server: Any = None
-        if protocol == "grpc":
-            self.port = self._serve_grpc(port)
+        if protocol != "grpc":
+            self.port = self._serve_http(port, tls)
+        elif grpc_available() and not tls:
+            self.port = self._serve_grpcio(port)
         else:
-            self.port = self._serve_http(port)
-        self.url = f"http://127.0.0.1:{self.port}"
+            self.port = self._serve_grpc(port, tls)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> OtlpReceiver:
         return self
@@ -95,7 +122,9 @@ class OtlpReceiver:
         server, self._server = self._server, None
         if server is None:
             return
-        if self.protocol == "grpc":
+        if isinstance(server, GrpcServer):
+            server.__exit__()
+        elif self.protocol == "grpc":
             server.stop(0).wait(5)
         else:
             server.shutdown()
@@ -118,15 +147,15 @@ class OtlpReceiver:
 
     def spans(self) -> List[Dict[str, Any]]:
         """Every span that was accepted, in order."""
-        return list(self._decode()._spans)
+        return list(self._decode()._taken["traces"])
 
     def logs(self) -> List[Dict[str, Any]]:
         """Every log record that was accepted, in order."""
-        return list(self._decode()._logs)
+        return list(self._decode()._taken["logs"])
 
     def metrics(self) -> List[Dict[str, Any]]:
         """Every metric that was accepted, in order."""
-        return list(self._decode()._metrics)
+        return list(self._decode()._taken["metrics"])
 
     def events(self, name: Optional[str] = None) -> List[Dict[str, Any]]:
         """Span events with this name (None: all), each with its ``span``; then log records likewise."""
@@ -147,7 +176,7 @@ class OtlpReceiver:
                 if left <= 0:
                     raise AssertionError(
                         f"not seen within {timeout} s: {len(self.requests)} requests, "
-                        f"{len(self._spans)} spans, {len(self._logs)} logs"
+                        f"{len(self._taken['traces'])} spans, {len(self._taken['logs'])} logs"
                     )
                 self._changed.wait_for(lambda seen=seen: len(self.requests) > seen, min(left, 0.5))
 
@@ -162,7 +191,7 @@ class OtlpReceiver:
             self._changed.notify_all()
         return status
 
-    def _serve_http(self, port: int) -> int:
+    def _serve_http(self, port: int, tls: bool) -> int:
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -203,35 +232,40 @@ class OtlpReceiver:
                 pass
 
         self._server = Server(("127.0.0.1", port), Handler)
+        if tls:
+            self._server.socket = server_context().wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return int(self._server.server_address[1])
 
-    def _serve_grpc(self, port: int) -> int:
+    def _serve_grpc(self, port: int, tls: bool) -> int:
+        def behave(call: Call) -> None:
+            signal = _signal(call.headers[":path"])
+            status = self._take(signal, call.body[5:], "application/grpc", call.headers)
+            code, text = _GRPC.get(status, (0, ""))
+            answer = self._answer(signal, False)
+            call.answer(str(code), text, b"\0" + len(answer).to_bytes(4, "big") + answer)
+
+        self._server = GrpcServer(behave, port=port, tls=server_context("h2") if tls else None)
+        return int(self._server.port)
+
+    def _serve_grpcio(self, port: int) -> int:
         from concurrent import futures
 
         import grpc
 
         receiver = self
-        codes = {
-            400: (grpc.StatusCode.INVALID_ARGUMENT, "malformed"),
-            401: (grpc.StatusCode.UNAUTHENTICATED, "who are you"),
-            404: (grpc.StatusCode.UNIMPLEMENTED, "unknown service"),
-            413: (grpc.StatusCode.RESOURCE_EXHAUSTED, "grpc: received message larger than max (9 vs. 4)"),
-            429: (grpc.StatusCode.RESOURCE_EXHAUSTED, "slow down"),
-            503: (grpc.StatusCode.UNAVAILABLE, "come back later"),
-        }
+        codes = {code.value[0]: code for code in grpc.StatusCode}
 
         class Handlers(grpc.GenericRpcHandler):
             def service(self, details: Any) -> Any:
-                # /opentelemetry.proto.collector.trace.v1.TraceService/Export
-                package = details.method.split(".")[3] if details.method.count(".") > 4 else ""
-                signal = {"trace": "traces"}.get(package, package)
+                signal = _signal(details.method)
 
                 def export(body: bytes, context: Any) -> bytes:
                     headers = {str(k): str(v) for k, v in context.invocation_metadata()}
                     status = receiver._take(signal, body, "application/grpc", headers)
                     if status != 200:
-                        context.abort(*codes[status])
+                        code, text = _GRPC[status]
+                        context.abort(codes[code], text)
                     return receiver._answer(signal, False)
 
                 return grpc.unary_unary_rpc_method_handler(export)
@@ -263,147 +297,6 @@ class OtlpReceiver:
             fresh, self._decoded = self.requests[self._decoded :], len(self.requests)
             for request in fresh:
                 if request.status == 200:
-                    self._decode_one(request)
+                    found = records_of(request.signal, request.body, request.content_type)
+                    self._taken[request.signal].extend(found)
         return self
-
-    def _decode_one(self, request: Request) -> None:
-        if request.content_type.startswith("application/json"):
-            document = json.loads(request.body)
-        else:
-            document = _from_protobuf(request.signal, request.body)
-        if request.signal == "traces":
-            for resource, scope, schema_url, span in _flatten(
-                document, "resourceSpans", "scopeSpans", "spans"
-            ):
-                self._spans.append(_span(resource, scope, schema_url, span))
-        elif request.signal == "logs":
-            for resource, scope, schema_url, log in _flatten(
-                document, "resourceLogs", "scopeLogs", "logRecords"
-            ):
-                self._logs.append(_log(resource, scope, schema_url, log))
-        else:
-            for resource, scope, _, metric in _flatten(
-                document, "resourceMetrics", "scopeMetrics", "metrics"
-            ):
-                self._metrics.append(_metric(resource, scope, metric))
-
-
-def _from_protobuf(signal: str, body: bytes) -> Dict[str, Any]:
-    from google.protobuf import json_format
-    from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
-    from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
-    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
-
-    message = {
-        "traces": trace_service_pb2.ExportTraceServiceRequest,
-        "logs": logs_service_pb2.ExportLogsServiceRequest,
-        "metrics": metrics_service_pb2.ExportMetricsServiceRequest,
-    }[signal]()
-    message.ParseFromString(body)
-    document = json_format.MessageToDict(message, use_integers_for_enums=True)
-    return _ids_as_hex(document)
-
-
-def _ids_as_hex(value: Any) -> Any:
-    """Protobuf's own JSON has ids in base64; OTLP's JSON has them in hex."""
-    if isinstance(value, dict):
-        return {
-            key: base64.b64decode(item).hex()
-            if key in ("traceId", "spanId", "parentSpanId")
-            else _ids_as_hex(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_ids_as_hex(item) for item in value]
-    return value
-
-
-def _flatten(
-    document: Dict[str, Any], resources: str, scopes: str, records: str
-) -> List[Tuple[Any, Any, str, Any]]:
-    return [
-        (resource.get("resource", {}), scope.get("scope", {}), scope.get("schemaUrl", ""), record)
-        for resource in document.get(resources, [])
-        for scope in resource.get(scopes, [])
-        for record in scope.get(records, [])
-    ]
-
-
-def _value(value: Dict[str, Any]) -> Any:
-    for key, item in value.items():
-        if key == "intValue":
-            return int(item)
-        if key == "doubleValue":
-            return float(item)
-        if key == "arrayValue":
-            return [_value(entry) for entry in item.get("values", [])]
-        if key == "kvlistValue":
-            return _attributes(item.get("values", []))
-        return item
-    return None
-
-
-def _attributes(pairs: List[Dict[str, Any]]) -> Dict[str, Any]:
-    names = [pair["key"] for pair in pairs]
-    assert len(names) == len(set(names)), f"an attribute is there twice: {names}"
-    return {pair["key"]: _value(pair.get("value", {})) for pair in pairs}
-
-
-def _origin(resource: Any, scope: Any) -> Dict[str, Any]:
-    return {
-        "resource": _attributes(resource.get("attributes", [])),
-        "scope": {"name": scope.get("name", ""), "version": scope.get("version", "")},
-    }
-
-
-def _span(resource: Any, scope: Any, schema_url: str, span: Any) -> Dict[str, Any]:
-    return {
-        "name": span.get("name", ""),
-        "trace_id": span.get("traceId", ""),
-        "span_id": span.get("spanId", ""),
-        "parent_id": span.get("parentSpanId", ""),
-        "kind": span.get("kind", 0),
-        "start": int(span.get("startTimeUnixNano", 0)),
-        "end": int(span.get("endTimeUnixNano", 0)),
-        "attributes": _attributes(span.get("attributes", [])),
-        "events": [
-            {
-                "name": event.get("name", ""),
-                "time": int(event.get("timeUnixNano", 0)),
-                "attributes": _attributes(event.get("attributes", [])),
-            }
-            for event in span.get("events", [])
-        ],
-        "schema_url": schema_url,
-        **_origin(resource, scope),
-    }
-
-
-def _log(resource: Any, scope: Any, schema_url: str, log: Any) -> Dict[str, Any]:
-    attributes = _attributes(log.get("attributes", []))
-    return {
-        "event_name": log.get("eventName") or attributes.get("event.name", ""),
-        "body": _value(log.get("body", {})),
-        "severity": log.get("severityNumber", 0),
-        "severity_text": log.get("severityText", ""),
-        "time": int(log.get("timeUnixNano", 0)),
-        "trace_id": log.get("traceId", ""),
-        "span_id": log.get("spanId", ""),
-        "attributes": attributes,
-        "schema_url": schema_url,
-        **_origin(resource, scope),
-    }
-
-
-def _metric(resource: Any, scope: Any, metric: Any) -> Dict[str, Any]:
-    data = metric.get("sum") or metric.get("gauge") or metric.get("histogram") or {}
-    points = []
-    for point in data.get("dataPoints", []):
-        value = point.get("asInt", point.get("asDouble", point.get("count", 0)))
-        points.append({"attributes": _attributes(point.get("attributes", [])), "value": float(value)})
-    return {
-        "name": metric.get("name", ""),
-        "unit": metric.get("unit", ""),
-        "points": points,
-        **_origin(resource, scope),
-    }
