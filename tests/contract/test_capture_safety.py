@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from typing import Any, Dict
 
-from tests.support.hostile import hostile_class, untouched
+from tests.support import hostile
 from tests.support.live import Live, TargetMaker
-
-HOLD = """
-    def hold(value, other=None):
-        return None  # TAG: hold
-"""
+from tests.support.looking import HOLD, look
 
 
 def shown(live: Live, target: TargetMaker, value: Any, **fields: Any) -> Dict[str, Any]:
@@ -27,31 +22,29 @@ def shown(live: Live, target: TargetMaker, value: Any, **fields: Any) -> Dict[st
 
 
 def test_no_code_of_the_application_runs(live: Live, target: TargetMaker) -> None:
-    """Objects whose every hook is a trap go through capture, condition, watch and template untouched."""
+    """Objects whose every hook is a trap go through capture, conditions, watches and templates untouched."""
+    values = hostile.values()
+    hits = look(live, target, *values, during=hostile.untouched())
+    assert hits[0]["variables"]["value"] == {"__tpd_type__": "tests.support.hostile.Hostile", "stored": 1}
+    assert [hit["variables"]["value"] for hit in hits[2:5]] == [{"k": 1}, [1, 2], [1, 2]]
+
+
+def test_attributes_come_from_data_alone(live: Live, target: TargetMaker) -> None:
+    """A loaded column is read past its descriptor, an unloaded one, a property and __getattr__ are refused."""
     program = target(HOLD)
     assert program.module
-    Trap = hostile_class("Trap")
-    trap = object.__new__(Trap)
-    points = [
-        live.tracepoint(program, "hold", watch=["value", "value.computed", "value.column", "len(value)"]),
-        live.tracepoint(program, "hold", condition="value == 1"),
-        live.tracepoint(program, "hold", condition="value and other"),
-        live.tracepoint(program, "hold", condition="other in value"),
-        live.tracepoint(program, "hold", condition="isinstance(value, int)"),
-        live.logpoint(program, "hold", "{value} {value.computed} {value!r} {value[0]} {value + 1}"),
-    ]
-    with untouched():
-        program.hold(trap, [trap, {"inside": (trap,)}])
-    assert live.counts(points[0]) == {"emitted": 1}
-    (hit,) = live.hits(points[0])
-    assert [watch["expression"] for watch in hit["watches"]] == [
-        "value",
-        "value.computed",
-        "value.column",
-        "len(value)",
-    ]
-    assert "UNSAFE_ATTRIBUTE" in json.dumps(hit["watches"][1]["value"])
-    assert live.counts(points[5]) == {"emitted": 1}
+    watch = ["value.loaded", "value.column", "other.stored", "other.computed", "other.absent"]
+    point = live.tracepoint(program, "hold", watch=watch)
+    row = hostile.LazyRow()
+    row.__dict__["loaded"] = "from the database"
+    thing = hostile.plant(hostile.make(hostile.Hostile), stored=1)
+    with hostile.untouched():
+        program.hold(row, thing)
+    (hit,) = live.hits(point)
+    values = [each["value"] for each in hit["watches"]]
+    assert values[0] == "from the database"
+    assert values[2] == 1
+    assert [str(value)[:18] for value in values[1::2] + values[4:]] == ["<UNSAFE_ATTRIBUTE:"] * 3
 
 
 def test_unbound_is_not_none(live: Live, target: TargetMaker) -> None:

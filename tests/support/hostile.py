@@ -167,3 +167,23 @@ def plant(instance: Any, **values: Any) -> Any:
     for name, value in values.items():
         object.__setattr__(instance, name, value)
     return instance
+
+
+def values() -> List[Any]:
+    """One of each, with something stored inside."""
+    return [
+        plant(make(Hostile), stored=1),
+        plant(make(HiddenDict), stored=1),
+        make(HostileDict, {"k": 1}),
+        make(HostileList, [1, 2]),
+        make(HostileTuple, (1, 2)),
+        make(HostileSet, {1}),
+        make(HostileStr, "text"),
+        make(HostileBytes, b"bytes"),
+        make(HostileInt, 5),
+        make(HostileFloat, 1.5),
+        make(HostileException, "boom"),
+        Hostile,
+        LazyProxy(),
+        LazyRow(),
+    ]
