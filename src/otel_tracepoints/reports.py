@@ -14,7 +14,7 @@ from otel_tracepoints import semconv
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.limits import Clock
-from otel_tracepoints.model import Probe, Report
+from otel_tracepoints.model import Report
 from otel_tracepoints.pipeline import Plan
 from otel_tracepoints.probes.registry import Entry, LastError
 
@@ -77,9 +77,11 @@ class Reporter:
         self._rate_limited[id] = _RateLimited()
 
     def forget(self, id: str) -> None:
-        """The probe is gone."""
+        """The probe is gone. What it dropped since the last report is told now: there is no later."""
         self._failures.pop(id, None)
-        self._rate_limited.pop(id, None)
+        state = self._rate_limited.pop(id, None)
+        if state is not None and state.entry is not None:
+            self._tell_dropped(state, state.entry)
 
     def condition_changed(self, id: str) -> None:
         """Its failures are told anew."""
@@ -97,7 +99,7 @@ class Reporter:
         if throttles is None or not throttles[kind].passes(self._clock(), FAILURE_INTERVAL):
             return
         event, sentence = _FAILURES[kind]
-        attributes = self._about(entry.probe, plan.shown_condition)
+        attributes = self._about(entry)
         attributes[semconv.CODE_FILE_PATH] = plan.file
         attributes[semconv.CODE_LINE_NUMBER] = plan.line
         attributes[semconv.CODE_FUNCTION_NAME] = self._function_name(frame.f_code)
@@ -113,17 +115,23 @@ class Reporter:
         state = self._rate_limited.get(entry.probe.id)
         if state is None:
             return None
+        state.entry = entry
         now = self._clock()
         if now < state.next_at:
             return state.next_at - now
+        if not self._tell_dropped(state, entry):
+            return None
+        state.next_at = now + RATE_LIMIT_INTERVAL
+        return RATE_LIMIT_INTERVAL
+
+    def _tell_dropped(self, state: _RateLimited, entry: Entry) -> bool:
         total = entry.counts.rate_limited.value
         dropped = total - state.told
         if not dropped:
-            return None
+            return False
         state.told = total
-        state.next_at = now + RATE_LIMIT_INTERVAL
         limit = entry.probe.rate_limit.limit_per_second
-        attributes = self._about(entry.probe, None)
+        attributes = self._about(entry)
         if entry.location is not None:
             attributes[semconv.CODE_FILE_PATH] = entry.location.file
             attributes[semconv.CODE_LINE_NUMBER] = entry.location.line
@@ -135,7 +143,7 @@ class Reporter:
         attributes[semconv.EXCEPTION_TYPE] = "RATE_LIMIT"
         attributes[semconv.EXCEPTION_MESSAGE] = message
         self._emit(semconv.EVENT_ERROR_RATE_LIMIT, message, "WARN", attributes)
-        return RATE_LIMIT_INTERVAL
+        return True
 
     def audit(
         self,
@@ -162,15 +170,18 @@ class Reporter:
         """The agent started or stopped."""
         self._emit(event, message, "INFO", attributes)
 
-    def _about(self, probe: Probe, condition: Optional[str]) -> Dict[str, Any]:
+    def _about(self, entry: Entry) -> Dict[str, Any]:
+        probe = entry.probe
         attributes: Dict[str, Any] = {
             semconv.PROBE_ID: self._redact(probe.id),
             semconv.PROBE_TYPE: probe.type.value,
+            # How many were emitted so far: an error has no number of its own.
+            semconv.PROBE_HIT_COUNT: entry.counts.emitted.value,
         }
         if probe.tags:
             attributes[semconv.PROBE_TAGS] = [self._redact(tag) for tag in probe.tags]
-        if condition is not None:
-            attributes[semconv.PROBE_CONDITION] = condition
+        if probe.condition is not None:
+            attributes[semconv.PROBE_CONDITION] = self._redact(probe.condition)
         return attributes
 
     def _emit(
@@ -183,8 +194,9 @@ class Reporter:
 class _RateLimited:
     """How many dropped hits of a probe have been told, and when the next may be."""
 
-    __slots__ = ("next_at", "told")
+    __slots__ = ("entry", "next_at", "told")
 
     def __init__(self) -> None:
+        self.entry: Optional[Entry] = None
         self.told = 0
         self.next_at = float("-inf")
