@@ -101,9 +101,7 @@ class Agent:
         """
         return self._set(ProbeType.TRACEPOINT, file, {"line": line, **fields})
 
-    def set_logpoint(
-        self, file: Union[str, os.PathLike[str]], line: int, message: str, **fields: Any
-    ) -> str:
+    def set_logpoint(self, file: Union[str, os.PathLike[str]], line: int, message: str, **fields: Any) -> str:
         """Set a logpoint; answers its id.
 
         Args:
@@ -233,6 +231,12 @@ class Agent:
         if meanwhile is not None:
             meanwhile()
         self._emitter.stop(max(0.0, deadline - time.monotonic()))
+
+    def _before_fork(self) -> None:
+        self._debugger.before_fork()
+
+    def _after_fork_in_parent(self) -> None:
+        self._debugger.after_fork_in_parent()
 
     def _after_fork_in_child(self) -> None:
         """Carry on in the child; what fails here must harm neither the rest nor the application."""

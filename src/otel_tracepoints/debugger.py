@@ -38,6 +38,8 @@ _LOGGER = logging.getLogger("otel_tracepoints")
 
 #: Seconds between two looks for modules that no import hook announces (control-api.md).
 PENDING_INTERVAL = 1.0
+#: Seconds that a fork waits for a change in progress.
+FORK_PATIENCE = 1.0
 #: Seconds that sleep() waits for a change in progress before it leaves the hooks to the timekeeper.
 SLEEP_PATIENCE = 0.05
 
@@ -95,6 +97,8 @@ class Debugger:
         self._live: Dict[str, _Live] = {}
         self._awake = not parts.asleep
         self._closed = False
+        #: Threads that hold the lock because they are forking.
+        self._forking: Set[int] = set()
         #: Hits of probes that are gone, by (type, outcome): a metric never goes back.
         self._past: Dict[Tuple[str, str], int] = {}
 
@@ -292,8 +296,24 @@ class Debugger:
                 _add(self._past, entry)  # the last export of self metrics is still to come
             self._live.clear()
 
+    def before_fork(self) -> None:
+        """Let a change in progress end, so that the child does not inherit half of it.
+
+        And without the GIL, a child that was forked while the world was stopped (as placing does,
+        to look at the heap) may find it stopped for ever.
+        """
+        if self._lock.acquire(timeout=FORK_PATIENCE):
+            self._forking.add(threading.get_ident())
+
+    def after_fork_in_parent(self) -> None:
+        """Changes may go on."""
+        if threading.get_ident() in self._forking:
+            self._forking.discard(threading.get_ident())
+            self._lock.release()
+
     def after_fork_in_child(self) -> None:
         """The child keeps probes and counts for itself; locks and threads are made anew."""
+        self._forking = set()
         pipeline.after_fork_in_child()
         self._lock = threading.RLock()
         self._registry.after_fork_in_child()

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Collection
+import pathlib
+import sys
+from typing import Any, Collection, List
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from otel_tracepoints import config
 
 _LOGGER = logging.getLogger("otel_tracepoints")
+
+#: Interpreters that multiprocessing starts for itself: none of the application's code runs in
+#: them (in the forkserver's children it does, but they would have no API and no probes).
+_HELPERS = (
+    "multiprocessing.resource_tracker",
+    "multiprocessing.semaphore_tracker",
+    "multiprocessing.forkserver",
+)
 
 
 class TracepointsInstrumentor(BaseInstrumentor):
@@ -22,6 +32,8 @@ class TracepointsInstrumentor(BaseInstrumentor):
     def _instrument(self, **_: Any) -> None:
         if config.opentelemetry_disabled():
             _LOGGER.info("OTEL_SDK_DISABLED is true: no agent is started.")
+            return
+        if _is_helper(_command()):
             return
         try:
             # Here, not above: a broken installation of the agent's own dependencies is then
@@ -36,3 +48,22 @@ class TracepointsInstrumentor(BaseInstrumentor):
         from otel_tracepoints import lifecycle
 
         lifecycle.stop()
+
+
+def _is_helper(command: List[str]) -> bool:
+    """Whether this is ``python -c 'from multiprocessing.… import main; …'``."""
+    if "-c" not in command[:-1]:
+        return False
+    program = command[command.index("-c") + 1]
+    return any(program.startswith((f"from {name} import", f"import {name}")) for name in _HELPERS)
+
+
+def _command() -> List[str]:
+    """The interpreter's command line; `sys.argv` is without the program of ``-c``."""
+    original = getattr(sys, "orig_argv", None)  # since 3.10
+    if original is not None:
+        return list(original)
+    try:
+        return pathlib.Path("/proc/self/cmdline").read_text("utf-8", "replace").split("\0")[:-1]
+    except OSError:
+        return []

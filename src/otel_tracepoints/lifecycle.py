@@ -9,7 +9,7 @@ import atexit
 import logging
 import os
 import threading
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from otel_tracepoints import allowance
 from otel_tracepoints.agent import Agent
@@ -31,6 +31,8 @@ class _Process:
         self.lock = threading.RLock()
         self.arguments: Mapping[str, Any] = {}
         self.hooked = False
+        #: Thread → the agents that wait for its fork.
+        self.forking: Dict[int, Sequence[Agent]] = {}
 
 
 _PROCESS = _Process()
@@ -106,10 +108,10 @@ def stop(timeout: float = allowance.STOP_TIMEOUT, *, meanwhile: Optional[Callabl
         meanwhile: Called while the last hits are on their way.
     """
     with _PROCESS.lock:
-        agent, _PROCESS.agent = _PROCESS.agent, None
+        agent = _PROCESS.agent
         if agent is None:
             return
-        _PROCESS.changing = agent
+        _PROCESS.changing, _PROCESS.agent = agent, None
         try:
             agent._stop(timeout, meanwhile=meanwhile)
         finally:
@@ -130,7 +132,11 @@ def _hook_process() -> None:
     _PROCESS.hooked = True
     atexit.register(_at_exit)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork_in_child)
+        os.register_at_fork(
+            before=_before_fork,
+            after_in_parent=_after_fork_in_parent,
+            after_in_child=_after_fork_in_child,
+        )
 
 
 def _at_exit() -> None:
@@ -138,8 +144,22 @@ def _at_exit() -> None:
         stop(allowance.left(), meanwhile=allowance.flush_others)
 
 
+def _before_fork() -> None:
+    # Those are released again that were held, whoever starts or stops meanwhile.
+    agents = [each for each in {_PROCESS.agent, _PROCESS.changing} if each is not None]
+    _PROCESS.forking[threading.get_ident()] = agents
+    for agent in agents:
+        agent._before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for agent in _PROCESS.forking.pop(threading.get_ident(), ()):
+        agent._after_fork_in_parent()
+
+
 def _after_fork_in_child() -> None:
     _PROCESS.lock = threading.RLock()  # another thread may have held it
+    _PROCESS.forking = {}
     agent, changing = _PROCESS.agent, _PROCESS.changing
     _PROCESS.changing = None
     if agent is not None:

@@ -204,7 +204,8 @@ class ApplicationDelivery:
                 sent.append(item)
             else:
                 dropped.append(item)
-                error = error or "the application has no OpenTelemetry provider that records this"
+                if item.is_hit:  # a report that nobody wants to have is no failure
+                    error = error or "the application has no OpenTelemetry provider that records this"
         return Delivered(sent, dropped, [], error)
 
     def _hand_over(self, source: Source, log: Optional[object]) -> bool:
