@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints import pipeline, schema
 from otel_tracepoints.capture.redaction import RedactionPolicy
@@ -18,7 +18,7 @@ from otel_tracepoints.engine.base import Engine
 from otel_tracepoints.errors import DuplicateId, TracepointsError
 from otel_tracepoints.limits import Governor, TokenBucket
 from otel_tracepoints.model import Probe, ProbeState, ProbeType
-from otel_tracepoints.pipeline import Gate, HitServices
+from otel_tracepoints.pipeline import Gate, HitServices, Plan
 from otel_tracepoints.placing import Placer, locate
 from otel_tracepoints.planning import Planner
 from otel_tracepoints.probes.registry import (
@@ -40,8 +40,13 @@ _LOGGER = logging.getLogger("otel_tracepoints")
 PENDING_INTERVAL = 1.0
 #: Seconds that a fork waits for a change in progress.
 FORK_PATIENCE = 1.0
-#: Seconds that sleep() waits for a change in progress before it leaves the hooks to the timekeeper.
+#: Seconds that sleep() waits for the hooks to be gone as well; the gates are shut before.
 SLEEP_PATIENCE = 0.05
+#: What the timekeeper looks at beside probes; no probe has such an id.
+_PENDING, _HOOKS = "", "*"
+
+
+_OFF = (ProbeState.EXPIRED, ProbeState.DISABLED)
 
 
 class Parts(NamedTuple):
@@ -96,6 +101,7 @@ class Debugger:
         self._lock = threading.RLock()
         self._live: Dict[str, _Live] = {}
         self._awake = not parts.asleep
+        self._unhooked = threading.Event()
         self._closed = False
         #: Threads that hold the lock because they are forking.
         self._forking: Set[int] = set()
@@ -122,8 +128,8 @@ class Debugger:
             self._reporter.watch(probe.id)
             self._live[probe.id] = _Live(Gate(entry.counts, self._services), TokenBucket(probe.rate_limit))
             self._timekeeper.start()
-            self._apply(entry, resolution)
-            self._timekeeper.poke()
+            self._apply([entry], resolution)
+            self._timekeeper.poke(probe.id)
             return self._views.point(entry)
 
     def validate(self, payload: Any) -> Dict[str, Any]:
@@ -151,8 +157,8 @@ class Debugger:
                 self._reporter.condition_changed(id)
             if probe.rate_limit != before.rate_limit:
                 self._live[id] = self._live[id]._replace(bucket=TokenBucket(probe.rate_limit))
-            self._apply(entry)
-            self._timekeeper.poke()
+            self._apply([entry])
+            self._timekeeper.poke(id)
             return self._views.point(entry)
 
     def delete(self, id: str) -> None:
@@ -162,54 +168,46 @@ class Debugger:
             PointNotFound: there is none, or another caller was faster.
         """
         with self._lock:
-            entry = self._registry.remove(id)
-            live = self._live.pop(id)
-            live.gate.plan = None
-            self._placer.remove(entry)
-            self._reporter.forget(id)
-            _add(self._past, entry)
+            self._delete([self._registry.get(id)])
 
     def delete_many(self, tags: Iterable[str] = (), *, all: bool = False) -> int:
         """Remove the points that carry any of the tags, or all; answers how many."""
         wanted = tuple(tags)
         with self._lock:
             chosen = [e for e in self._registry.entries() if all or carries_any(e.probe, wanted)]
-            for entry in chosen:
-                self.delete(entry.probe.id)
+            self._delete(chosen)
             return len(chosen)
 
     def set_enabled(self, id: str, enabled: bool) -> None:
         """Switch one point on or off; doing so twice is fine."""
         with self._lock:
-            self._switch(self._registry.get(id), enabled)
+            self._switch([self._registry.get(id)], enabled)
 
     def set_enabled_by_tags(self, tags: Iterable[str], enabled: bool) -> int:
         """Switch the points that carry any of the tags; answers how many changed."""
         wanted = tuple(tags)
         with self._lock:
-            chosen = [e for e in self._registry.entries() if carries_any(e.probe, wanted)]
-            return sum(self._switch(entry, enabled) for entry in chosen)
+            return self._switch(
+                [e for e in self._registry.entries() if carries_any(e.probe, wanted)], enabled
+            )
 
     def sleep(self) -> str:
         """All probes off at once. The first thing an operator reaches for: it waits for nobody."""
         self._awake = False
         for live in list(self._live.values()):
             live.gate.plan = None
-        if self._lock.acquire(timeout=SLEEP_PATIENCE):
-            try:
-                self._apply_all()
-            finally:
-                self._lock.release()
-        else:  # a change is in progress; it sees that we sleep, and the rest is done after it
-            self._timekeeper.poke()
+        if self._live:
+            # Ten thousand hooks take their time, and so may a change that is in progress.
+            self._unhooked.clear()
+            self._timekeeper.poke(_HOOKS)
+            self._unhooked.wait(SLEEP_PATIENCE)
         return "sleeping"
 
     def wake(self) -> str:
         """All probes on again, with what they had counted."""
         with self._lock:
             self._awake = True
-            self._apply_all()
-        self._timekeeper.poke()
+            self._apply(self._registry.entries())
         return "awake"
 
     def audit(
@@ -241,10 +239,12 @@ class Debugger:
         Raises:
             PointNotFound: there is none.
         """
+        self._notice_imports()
         return self._views.point(self._registry.get(id))
 
     def points(self, wanted: PointFilter = PointFilter()) -> List[Dict[str, Any]]:  # noqa: B008 - immutable
         """The points that pass the filter."""
+        self._notice_imports()
         return [self._views.point(entry) for entry in self._registry.select(wanted, self._same_file)]
 
     def explain(self, id: str) -> Dict[str, Any]:
@@ -318,7 +318,10 @@ class Debugger:
         self._lock = threading.RLock()
         self._registry.after_fork_in_child()
         self._parts.engine.after_fork_in_child()
+        self._unhooked = threading.Event()
         self._timekeeper.after_fork_in_child(restart=bool(self._live))
+        for id in (_PENDING, *([] if self._awake else [_HOOKS]), *self._live):
+            self._timekeeper.poke(id)
 
     # -- Within ----------------------------------------------------------------------------
 
@@ -326,60 +329,82 @@ class Debugger:
         path = self._resolver.match(probe.file)
         return path, self._placer.resolve(path, probe.line)
 
-    def _switch(self, entry: Entry, enabled: bool) -> bool:
-        if entry.probe.enabled == enabled:
-            return False
-        self._registry.replace(entry, entry.probe.replace(enabled=enabled))
-        self._apply(entry)
-        self._timekeeper.poke()
-        return True
+    def _switch(self, entries: Sequence[Entry], enabled: bool) -> int:
+        changed = [entry for entry in entries if entry.probe.enabled != enabled]
+        for entry in changed:
+            self._registry.replace(entry, entry.probe.replace(enabled=enabled))
+        self._apply(changed)
+        for entry in changed:
+            self._timekeeper.poke(entry.probe.id)
+        return len(changed)
 
-    def _apply(self, entry: Entry, resolution: Optional[Resolution] = None) -> None:
-        """Make the engine agree with the registry about one entry: the only place that hooks."""
-        live = self._live[entry.probe.id]
-        if self._parts.redaction_problem is not None:
-            entry.error = LastError("INVALID_REDACTION", self._parts.redaction_problem, time.time_ns())
-        off = (ProbeState.EXPIRED, ProbeState.DISABLED)
-        if not self._awake or self._registry.state(entry) in off or self._parts.redaction_problem is not None:
-            live.gate.plan = None
-            self._placer.remove(entry)
-            return
-        hooked = live.gate.plan is not None and (
-            entry.error is None or entry.error.code not in PLACING_ERRORS
-        )
-        live.gate.plan = self._planner.plan(entry, live.bucket)
-        if not hooked:  # placing goes through the whole heap: not for a new condition or limit
-            self._placer.place(entry, live.gate, resolution)
-        if not self._awake:  # sleep() came while we placed, and may have run before the gate was on
-            live.gate.plan = None
+    def _delete(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            id = entry.probe.id
+            self._registry.remove(id)
+            self._live.pop(id).gate.plan = None
+            self._reporter.forget(id)
+            _add(self._past, entry)
+            self._timekeeper.poke(id)
+        self._placer.remove(entries)
 
-    def _apply_all(self) -> None:
-        for entry in self._registry.entries():
-            self._apply(entry)
+    def _apply(self, entries: Sequence[Entry], resolution: Optional[Resolution] = None) -> None:
+        """Make the engine agree with the registry about these: the only place that hooks."""
+        off: List[Entry] = []
+        plans: List[Tuple[Entry, Gate, Plan]] = []
+        unplaced: List[Tuple[Entry, Gate]] = []
+        problem = self._parts.redaction_problem
+        for entry in entries:
+            live = self._live[entry.probe.id]
+            if problem is not None:
+                entry.error = LastError("INVALID_REDACTION", problem, time.time_ns())
+            if not self._awake or problem is not None or self._registry.state(entry) in _OFF:
+                live.gate.plan = None
+                off.append(entry)
+                continue
+            plans.append((entry, live.gate, self._planner.plan(entry, live.bucket)))
+            placed = entry.error is None or entry.error.code not in PLACING_ERRORS
+            if live.gate.plan is None or not placed:
+                unplaced.append((entry, live.gate))
+        self._placer.remove(off)
+        if unplaced:  # goes through the whole heap: not for a new condition or limit
+            self._placer.place(unplaced, resolution)
+        for _, gate, plan in plans:
+            gate.plan = plan
+            if not self._awake:  # sleep() came meanwhile, and may have been here before us
+                gate.plan = None
+        if any(not entry.imported for entry, _ in unplaced):
+            self._timekeeper.poke(_PENDING)
 
-    def _look_after(self, _poked: Set[str]) -> Optional[float]:
-        """One round of the timekeeper; answers when it wants the next."""
-        delays: List[float] = []
+    def _look_after(self, ids: Set[str]) -> Dict[str, Optional[float]]:
+        """The timekeeper's work: answers in how many seconds each wants to be looked at again."""
+        delays: Dict[str, Optional[float]] = dict.fromkeys(ids)
+        over: List[Entry] = []
         with self._lock:
+            if _HOOKS in ids and not self._awake:
+                self._apply(self._registry.entries())
+                self._unhooked.set()
             now = time.monotonic()
-            for entry in self._registry.entries():
-                live = self._live[entry.probe.id]
-                if live.gate.rate_limit_told:
-                    delay = self._report_rate_limit(entry, live.gate)
-                    if delay is not None:
-                        delays.append(delay)
-                if live.gate.plan is not None and (entry.expired(now) or not self._awake):
-                    self._apply(entry)
+            for entry in filter(None, map(self._registry.find, ids)):
+                gate = self._live[entry.probe.id].gate
+                wanted = [self._report_rate_limit(entry, gate)] if gate.rate_limit_told else []
+                if gate.plan is not None and entry.expired(now):
+                    over.append(entry)
                 elif entry.expires_at is not None and entry.expires_at > now:
-                    delays.append(entry.expires_at - now)
-            if not self._awake:
-                self._apply_all()
-            waiting = self._placer.waiting()
-            for entry, gate in waiting:
-                self._placer.look_again(entry, gate)
-            if waiting:
-                delays.append(PENDING_INTERVAL)
-        return min(delays) if delays else None
+                    wanted.append(entry.expires_at - now)
+                delays[entry.probe.id] = min((each for each in wanted if each is not None), default=None)
+            self._apply(over)
+            if _PENDING in ids and self._placer.look_again():
+                delays[_PENDING] = PENDING_INTERVAL
+        return delays
+
+    def _notice_imports(self) -> None:
+        """While we sleep nobody waits for modules, but what is imported is not pending any more."""
+        if not self._awake:
+            waiting = [entry for entry in self._registry.entries() if not entry.imported]
+            loaded = self._resolver.loaded_among({entry.path for entry in waiting}) if waiting else set()
+            for entry in waiting:
+                entry.imported = entry.path in loaded
 
     def _report_rate_limit(self, entry: Entry, gate: Gate) -> Optional[float]:
         delay = self._reporter.rate_limited(entry)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from types import CodeType
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
-from otel_tracepoints.engine.base import CodeSite, Engine
+from otel_tracepoints.engine.base import CodeSite, Engine, Watch
 from otel_tracepoints.errors import TracepointsError
 from otel_tracepoints.model import Location
 from otel_tracepoints.pipeline import Gate
@@ -18,20 +18,24 @@ from otel_tracepoints.probes.resolver import Resolution, Resolver
 _LOGGER = logging.getLogger("otel_tracepoints")
 
 
+#: An entry and the gate that its hooks call.
+Pair = Tuple[Entry, Gate]
+
+
 class Placer:
-    """Places entries whose gates are on.
+    """Places entries.
 
     The control path calls in under the debugger's lock. `_on_code` is called by the thread that
     imports a module, which holds that module's import lock, so it takes no lock of ours but the
-    engine's own, and reads ``_wanted``, which is replaced as a whole and never changed.
+    engine's own, and reads ``_wanted`` in single steps.
     """
 
     def __init__(self, resolver: Resolver, engine: Engine) -> None:
         self._resolver = resolver
         self._engine = engine
         self._watcher = ImportWatcher(self._on_code)
-        #: path → what waits there; a new dict at each change.
-        self._wanted: Dict[str, Tuple[Tuple[Entry, Gate], ...]] = {}
+        #: path → id → what waits there.
+        self._wanted: Dict[str, Dict[str, Pair]] = {}
 
     def resolve(self, path: str, line: int) -> Resolution:
         """Where the line is; watches the file's import from before it looks.
@@ -46,47 +50,49 @@ class Placer:
             if path not in self._wanted:
                 self._watcher.unwatch(path)
 
-    def place(self, entry: Entry, gate: Gate, resolution: Optional[Resolution] = None) -> None:
-        """Hook the entry's line wherever it is loaded now, and whenever it is loaded later.
+    def place(self, pairs: Sequence[Pair], resolution: Optional[Resolution] = None) -> None:
+        """Hook the entries' lines wherever they are loaded now, and whenever they are loaded later.
 
-        A failure is kept on the entry; it never raises.
+        A failure is kept on the entry; it never raises. ``resolution`` is that of the one entry,
+        where it is known already.
         """
-        self._want(entry, gate)
-        try:
-            if resolution is None:
-                resolution = self._resolver.resolve(entry.path, entry.probe.line)
-            locate(entry, resolution)
-            sites = [CodeSite(site.code, tuple(site.parents)) for site in resolution.sites]
-            self._engine.install(entry.probe.id, sites, entry.probe.line, gate)
-            self._name(sites)
-        except TracepointsError as error:
-            self._failed(entry, error.message)
-        except Exception:
-            _LOGGER.exception("A probe could not be placed")
-            self._failed(entry, "The engine failed to place the probe; the agent's log has the reason.")
-        else:
-            if entry.error is not None and entry.error.code in PLACING_ERRORS:
-                entry.error = None
+        groups: Dict[str, List[Entry]] = {}
+        gates: Dict[str, Gate] = {}
+        for entry, gate in pairs:
+            self._want(entry, gate)
+            groups.setdefault(entry.path, []).append(entry)
+            gates[entry.probe.id] = gate
+        found: List[Tuple[Entry, Watch]] = []
+        for path, entries in groups.items():
+            look = self._look(path) if resolution is None else lambda _: resolution
+            for entry in entries:
+                sites = self._sites(entry, look)
+                if sites is not None:
+                    id = entry.probe.id
+                    found.append((entry, Watch(id, sites, entry.probe.line, gates[id])))
+        if not self._install(found) and len(found) > 1:
+            for each in found:
+                self._install([each])
 
-    def remove(self, entry: Entry) -> None:
-        """Take the entry's hooks away; what was counted stays."""
-        wanted = dict(self._wanted)
-        rest = tuple(pair for pair in wanted.get(entry.path, ()) if pair[0] is not entry)
-        if rest:
-            wanted[entry.path] = rest
-        elif wanted.pop(entry.path, None) is not None:
-            self._watcher.unwatch(entry.path)
-        self._wanted = wanted
-        self._engine.remove(entry.probe.id)
+    def remove(self, entries: Sequence[Entry]) -> None:
+        """Take the entries' hooks away; what was counted stays."""
+        for entry in entries:
+            waiting = self._wanted.get(entry.path)
+            if waiting is not None and waiting.pop(entry.probe.id, None) is not None and not waiting:
+                del self._wanted[entry.path]
+                self._watcher.unwatch(entry.path)
+        self._engine.remove(*(entry.probe.id for entry in entries))
 
-    def waiting(self) -> List[Tuple[Entry, Gate]]:
-        """The entries that are hooked nowhere yet because their module is not imported."""
-        return [pair for pairs in self._wanted.values() for pair in pairs if not pair[0].imported]
+    def look_again(self) -> bool:
+        """Place pending entries whose modules have come meanwhile, by a way that no hook sees.
 
-    def look_again(self, entry: Entry, gate: Gate) -> None:
-        """Place a pending entry if its module has come meanwhile, by a way that no hook sees."""
-        if self._resolver.loaded(entry.path) is not None:
-            self.place(entry, gate)
+        Answers whether some are pending still.
+        """
+        waiting = [p for pairs in self._wanted.values() for p in pairs.values() if not p[0].imported]
+        if waiting:
+            loaded = self._resolver.loaded_among({entry.path for entry, _ in waiting})
+            self.place([pair for pair in waiting if pair[0].path in loaded])
+        return any(not entry.imported for entry, _ in waiting)
 
     def close(self) -> None:
         """Undo the import hook and every hook of the engine."""
@@ -95,14 +101,54 @@ class Placer:
         self._engine.close()
 
     def _want(self, entry: Entry, gate: Gate) -> None:
-        pairs = self._wanted.get(entry.path, ())
-        if not any(pair[0] is entry for pair in pairs):
-            if not pairs:
-                self._watcher.watch(entry.path)
-            self._wanted = {**self._wanted, entry.path: (*pairs, (entry, gate))}
+        if entry.path not in self._wanted:
+            self._watcher.watch(entry.path)
+            self._wanted[entry.path] = {}
+        self._wanted[entry.path][entry.probe.id] = (entry, gate)
+
+    def _look(self, path: str) -> Optional[Callable[[int], Resolution]]:
+        try:
+            return self._resolver.look(path)
+        except Exception:
+            _LOGGER.exception("The code of a file could not be searched")
+            return None
+
+    def _sites(
+        self, entry: Entry, look: Optional[Callable[[int], Optional[Resolution]]]
+    ) -> Optional[List[CodeSite]]:
+        try:
+            resolution = look(entry.probe.line) if look is not None else None
+        except TracepointsError as error:
+            self._failed(entry, error.message)
+            return None
+        if resolution is None:
+            self._failed(entry, "The code could not be searched; the agent's log has the reason.")
+            return None
+        locate(entry, resolution)
+        return [CodeSite(site.code, tuple(site.parents)) for site in resolution.sites]
+
+    def _install(self, found: Sequence[Tuple[Entry, Watch]]) -> bool:
+        """Hook these, all or none; a failure is noted on each of them."""
+        watches = [watch for _, watch in found]
+        message: Optional[str] = None
+        try:
+            self._engine.install_all(watches)
+            self._name([site for watch in watches for site in watch.sites])
+        except TracepointsError as error:
+            message = error.message
+        except Exception:
+            _LOGGER.exception("Probes could not be placed")
+            message = "The engine failed to place the probe; the agent's log has the reason."
+        for entry, _ in found:
+            if message is not None:
+                self._failed(entry, message)
+            elif entry.error is not None and entry.error.code in PLACING_ERRORS:
+                entry.error = None
+        return message is None
 
     def _on_code(self, code: CodeType, path: str) -> CodeType:
-        for entry, gate in self._wanted.get(path, ()):
+        # Copied in one step of C: the control path changes it meanwhile.
+        for entry, gate in list(dict.copy(self._wanted.get(path, {})).values()):
             line = entry.probe.line
             sites = [CodeSite(site.code, tuple(site.parents)) for site in self._resolver.sites_in(code, line)]
             if not sites:
@@ -117,9 +163,9 @@ class Placer:
 
     def _name(self, sites: Sequence[CodeSite]) -> None:
         """What the engine made of code is called like that code; before 3.11 it does not know so itself."""
-        for site in sites:
-            for code in (site.code, *site.parents):
-                self._resolver.same_function(code, self._engine.replacement(code))
+        codes = {id(code): code for site in sites for code in (site.code, *site.parents)}
+        for code in codes.values():
+            self._resolver.same_function(code, self._engine.replacement(code))
 
     @staticmethod
     def _failed(entry: Entry, message: str) -> None:

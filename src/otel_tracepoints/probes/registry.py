@@ -129,6 +129,10 @@ class Registry:
             raise PointNotFound(f"There is no point with the id {id}.", {"id": id})
         return entry
 
+    def find(self, id: str) -> Optional[Entry]:
+        """The entry of this id, if there is one."""
+        return self._entries.get(id)
+
     def has(self, id: str) -> bool:
         """Whether the id is taken."""
         return id in self._entries

@@ -12,7 +12,7 @@ import importlib.util
 import os
 import sys
 import types
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints.errors import AmbiguousFile, FileNotFound, ForbiddenFile, LineNotExecutable
 from otel_tracepoints.probes.codes import FoundCode, live_file_names, live_roots, sites_in
@@ -137,14 +137,22 @@ class Resolver:
         Raises:
             LineNotExecutable: no code starts there; ``nearest`` names the closest lines that have some.
         """
+        return self.look(path)(line)
+
+    def look(self, path: str) -> Callable[[int], Resolution]:
+        """`resolve` for any number of lines of this path, by one search; not to be kept."""
         view = self._view(path)
-        holders = [holder for holder in view.holders if line in holder.lines]
-        if not holders:
-            held = {each for holder in view.holders for each in holder.lines}
-            raise _not_executable(path, line, sorted(held))
-        sites = tuple(holder.live for holder in holders if holder.live is not None)
-        functions = tuple(dict.fromkeys(holder.name for holder in holders))
-        return Resolution(path, view.module, view.imported, sites, functions)
+
+        def resolve(line: int) -> Resolution:
+            holders = [holder for holder in view.holders if line in holder.lines]
+            if not holders:
+                held = {each for holder in view.holders for each in holder.lines}
+                raise _not_executable(path, line, sorted(held))
+            sites = tuple(holder.live for holder in holders if holder.live is not None)
+            functions = tuple(dict.fromkeys(holder.name for holder in holders))
+            return Resolution(path, view.module, view.imported, sites, functions)
+
+        return resolve
 
     def sites_in(self, code: types.CodeType, line: int) -> Tuple[FoundCode, ...]:
         """The code objects that hold a line, of module code that is about to run (`ImportWatcher`).
@@ -169,6 +177,10 @@ class Resolver:
             if self._paths.of(module.file) == path:
                 return module.name
         return None
+
+    def loaded_among(self, paths: Set[str]) -> Set[str]:
+        """Those of these paths that a module in ``sys.modules`` was loaded from."""
+        return paths & {self._paths.of(module.file) for module in loaded_modules()}
 
     def same_file(self, path: str, file: str) -> bool:
         """Whether a client's path or path suffix can mean this file, by the rules of `match`."""
