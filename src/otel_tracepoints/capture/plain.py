@@ -133,6 +133,9 @@ def read_exception(reader: Reader, value: Any, shape: Shape, level: int) -> Json
             text = reader.text(args[0])
         elif type(args[0]) is int and type(args[1]) is str and introspect.is_subtype(type(value), OSError):
             text = f"[Errno {args[0]}] {args[1][: reader.longest]}" if args[0].bit_length() < 64 else args[1]
+            name = introspect.read_attribute(value, "filename")
+            if type(name) is str:
+                text += f": {name[: reader.longest]!r}"
         else:
             text = reader.text(args)
         out[JSON_MESSAGE] = string(reader, text, "str")
