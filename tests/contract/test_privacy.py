@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any, List
 
 import pytest
@@ -18,7 +20,13 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_X
 CARD = "4111 1111 1111 1111"
 URL = "postgres://shop:hunter2-in-url@db.internal/shop"
 GITHUB = "ghp_" + "a1B2" * 9
-MARKERS: List[str] = [*SECRETS.values(), JWT, CARD, "hunter2-in-url", GITHUB]
+MARKERS: List[str] = [*SECRETS.values(), JWT, CARD, "hunter2-in-url", GITHUB, "hunter2-"]
+#: The usual names, in the usual spellings.
+NAMES = """
+    password passwd pwd user_password secret client_secret token accessToken api_key apikey X-API-Key access_key
+    auth authorization cookie Set-Cookie session_id sessionid csrf csrf_token private_key credentials credit_card
+    cardNumber ssn pin cvv connection_string dsn jwt refresh_token otp passphrase db_password2
+""".split()  # noqa: SIM905 - words read best as words
 
 PROGRAM = """
     class Account:
@@ -38,6 +46,7 @@ PROGRAM = """
 def everything_that_left(live: Live) -> bytes:
     live.sink.wait_for(lambda: live.sink.events("probe.hit.snapshot"))
     live.sink.wait_for(lambda: live.logs("probe.hit.logpoint"))
+    live.sink.wait_for(lambda: live.logs("probe.error.condition"))
     answers = [live.api.get(path).text for path in ("/points", "/hits", "/health")]
     return b"".join(request.body for request in live.sink.requests) + "".join(answers).encode()
 
@@ -55,7 +64,27 @@ def run(live: Live, target: TargetMaker) -> None:
     live.tracepoint(program, "work", condition=f"url == '{URL}'", tags=[f"card {CARD}"])
     secrets = {**SECRETS, "extra": (JWT, CARD, URL, GITHUB)}
     headers = {"Authorization": f"Bearer {JWT}", "Cookie": "session=" + SECRETS["password"]}
-    program.work(SECRETS["password"], program.Account(secrets), headers, secrets)
+    live.tracepoint(program, "work", condition="password > 5")
+    live.tracepoint(
+        program, "work", watch=["secrets['nobody']", "password + 1", "headers[password]", "account.gone"]
+    )
+    named = {name: f"hunter2-{name}" for name in NAMES}
+    keys = {JWT: 1, (URL, 1): 2, "plain": named, b"bytes": list(named.items())}
+    call = (SECRETS["password"], program.Account(secrets), {**headers, "keys": keys}, secrets)
+    # The names of threads and tasks leave too.
+    thread = threading.Thread(target=program.work, args=call, name=f"worker {URL}")
+    thread.start()
+    thread.join()
+
+    async def task() -> None:
+        program.work(*call)
+
+    async def main() -> None:
+        running = asyncio.ensure_future(task())
+        running.set_name(f"task {JWT}")
+        await running
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
@@ -73,15 +102,19 @@ def test_no_planted_secret_leaves(live_over: Any, target: TargetMaker, protocol:
 def test_condition_sees_the_real_value(live: Live, target: TargetMaker) -> None:
     """A condition may compare a secret: the hit tells one bit, and shows the redacted text."""
     run(live, target)
-    point = [point for point in ok(live.api.get("/points"))["points"] if point["condition"]][0]
-    assert point["hitCount"] == 1
+    point = [point for point in ok(live.api.get("/points"))["points"] if "url" in (point["condition"] or "")][
+        0
+    ]
+    assert point["hitCount"] == 2
     assert "hunter2" not in point["condition"]
 
 
 def test_redacted_condition_may_be_sent_back(live: Live, target: TargetMaker) -> None:
     """An answer may be edited and sent back: the redacted condition means the one that is there."""
     run(live, target)
-    point = [point for point in ok(live.api.get("/points"))["points"] if point["condition"]][0]
+    point = [point for point in ok(live.api.get("/points"))["points"] if "url" in (point["condition"] or "")][
+        0
+    ]
     point["level"] = None
     del point["level"]
     updated = live.api.put(f"/points/{point['id']}", {**point, "enabled": True})
