@@ -23,7 +23,8 @@ if sys.version_info >= (3, 12):
     pytest.skip("code is rewritten on 3.8 to 3.11 only", allow_module_level=True)
 
 from otel_tracepoints.engine import hook
-from otel_tracepoints.engine.anatomy import Anatomy, decode
+from otel_tracepoints.engine.anatomy import Anatomy, decode, lengths
+from otel_tracepoints.engine.linetable import location_table
 from otel_tracepoints.engine.splice import splice
 
 MODULES = (argparse, asyncio.base_events, collections, contextlib, dataclasses, difflib, inspect, typing)
@@ -145,6 +146,59 @@ def test_names_of_keyword_arguments_stay_with_their_call() -> None:
     assert made is not None
     function.__code__ = made.code
     assert function("a") == "a"
+
+
+WIDE = Program(
+    """
+    def f(a):
+        if a:                                                                                                                              return str(a).upper() + str(a)
+        a = {0}; b = a + {0}
+        raise ValueError(
+            a,                                                                                                                                                  b
+        )
+    """.replace("{0}", " " * 300 + "1")
+)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="there are no columns in the tables before")
+def test_columns_far_to_the_right_stay() -> None:
+    """Whatever stands in the columns from 80 and from 128 on keeps its line and its columns, for every reader of the table."""
+    code = WIDE.run()["f"].__code__
+    anatomy = Anatomy(code)
+    made = splice(anatomy, dict.fromkeys(lines_of(anatomy), 10**9))
+    assert made is not None
+    assert positions_of_lines(made.code) <= positions_of_lines(code)
+    wide = [each for each in made.code.co_positions() if each[2] is not None and each[2] >= 128]  # type: ignore[attr-defined]
+    assert wide
+    end = max(end for _, end, _ in made.code.co_lines())  # type: ignore[attr-defined]
+    assert end == len(made.code.co_code)
+    for (_, line), position in zip(by_unit(made.code), made.code.co_positions()):  # type: ignore[attr-defined]
+        assert line == position[0]
+
+
+def by_unit(code: CodeType) -> Iterator[Tuple[int, Any]]:
+    """Each code unit's offset and line, as line tables are read for tracebacks and tracing."""
+    for start, end, line in code.co_lines():  # type: ignore[attr-defined]
+        for offset in range(start, end, 2):
+            yield offset, line
+
+
+def positions_of_lines(code: CodeType) -> Any:
+    """The distinct positions of a code object."""
+    return set(code.co_positions())  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="there are no columns in the tables before")
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_the_location_table_is_the_compilers(module: ModuleType) -> None:
+    """Written anew from what it says, the table of every code object of a real module says the same."""
+    for code in every_code(module):
+        units = list(code.co_positions())  # type: ignore[attr-defined]
+        positions = [units[each.offset // 2] for each in decode(code)]
+        table = location_table(code.co_firstlineno, lengths(code), positions)
+        again = code.replace(co_linetable=table)  # type: ignore[call-arg]
+        assert list(again.co_positions()) == units  # type: ignore[attr-defined]
+        assert list(by_unit(again)) == list(by_unit(code))
 
 
 def test_a_number_that_is_not_known_is_nothing() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from types import CodeType
-from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+
+#: Line, last line, column, last column; each may be missing.
+Position = Tuple[Optional[int], Optional[int], Optional[int], Optional[int]]
 
 #: Line events go by blocks of the line table, not by line numbers.
 BLOCKS = sys.version_info < (3, 10)
@@ -76,6 +79,55 @@ def line_table(first: int, lengths: Iterable[int], lines: Iterable[Optional[int]
             table += bytes((min(254, length - start), 128 if line is None else change & 255))
             change = 0
     return bytes(table)
+
+
+def location_table(first: int, lengths: Iterable[int], positions: Iterable[Position]) -> bytes:
+    """A table of positions in 3.11's form (its ``Objects/locations.md``).
+
+    Args:
+        first: Line of the code object itself.
+        lengths: Bytes of each instruction, its inline caches included.
+        positions: Of each.
+    """
+    table = bytearray()
+    line_now = first
+    for length, position in zip(lengths, positions):
+        line = position[0]
+        for start in range(0, length, 16):  # An entry holds eight code units at most.
+            units = min(length - start, 16) // 2
+            form, rest = _location(position, 0 if line is None else line - line_now)
+            table.append(128 | form << 3 | units - 1)
+            table += rest
+            line_now = line_now if line is None else line
+    return bytes(table)
+
+
+def _location(position: Position, change: int) -> Tuple[int, bytes]:
+    """Form and content of an entry. No byte of the content may have its highest bit set."""
+    line, last_line, column, last_column = position
+    if line is None:
+        return 15, b""
+    if last_line is None or column is None or last_column is None:
+        return 13, bytes(_signed(change))
+    width = last_column - column
+    if last_line == line and column < 128 and last_column < 128 and 0 <= change <= 2:
+        if not change and column < 80 and 0 <= width < 16:
+            return column >> 3, bytes(((column & 7) << 4 | width,))
+        return 10 + change, bytes((column, last_column))
+    content = (*_signed(change), *_bits(last_line - line), *_bits(column + 1), *_bits(last_column + 1))
+    return 14, bytes(content)
+
+
+def _signed(number: int) -> Iterator[int]:
+    return _bits(-number << 1 | 1 if number < 0 else number << 1)
+
+
+def _bits(number: int) -> Iterator[int]:
+    """Six bits a byte, the lowest first; 64 says "more"."""
+    while number >= 64:
+        yield 64 | number & 63
+        number >>= 6
+    yield number
 
 
 def exception_ranges(code: CodeType) -> List[Tuple[int, int, int, bool]]:

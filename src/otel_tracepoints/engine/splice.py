@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import sys
 from types import CodeType
-from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from otel_tracepoints.engine.anatomy import KW_NAMES, PUSH_EXC_INFO, RESUME, Anatomy, Arrival, decode, lengths
 from otel_tracepoints.engine.hook import (
@@ -21,7 +21,7 @@ from otel_tracepoints.engine.hook import (
     arrived_by_unwinding,
     numbers,
 )
-from otel_tracepoints.engine.linetable import BLOCKS, line_table
+from otel_tracepoints.engine.linetable import Position, line_table, location_table
 
 
 class Spliced(NamedTuple):
@@ -51,15 +51,15 @@ def splice(anatomy: Anatomy, sites: Mapping[int, int]) -> Optional[Spliced]:
     # All of them, in their order: the library would keep those that are used, in order of use,
     # and locals() would show it.
     source.argnames = list(code.co_varnames)
-    positions = [at for at, each in enumerate(source) if isinstance(each, Instr)]
-    if len(positions) != len(anatomy.instructions):
+    places = [at for at, each in enumerate(source) if isinstance(each, Instr)]
+    if len(places) != len(anatomy.instructions):
         raise ValueError("the bytecode library reads this code object differently")
     before: Dict[int, List[Any]] = {}  # Position → what goes directly before it.
     silent_raises: Dict[int, Tuple[int, FrozenSet[int]]] = {}
     for here, arrival in arrivals.items():
         instruction = anatomy.instructions[here]
         number = sites[instruction.line or 0]
-        at = positions[here]
+        at = places[here]
         location = source[at].location
         function: Any = arrived
         if arrival.silent_raises and arrival.handler:
@@ -77,32 +77,32 @@ def splice(anatomy: Anatomy, sites: Mapping[int, int]) -> Optional[Spliced]:
             continue
         if here and anatomy.instructions[here - 1].op in KW_NAMES:
             # The names between KW_NAMES and its call would be taken for ours.
-            before.setdefault(positions[here - 1], []).extend(call)
+            before.setdefault(places[here - 1], []).extend(call)
             continue
         if arrival.skips or arrival.silent_jumps:
             past = Label()
             call.append(past)
             for jump in arrival.silent_jumps:
-                source[positions[jump]].arg = past
+                source[places[jump]].arg = past
             if arrival.skips:
-                before.setdefault(positions[here - 1] + 1, []).insert(
+                before.setdefault(places[here - 1] + 1, []).insert(
                     0, Instr("JUMP_FORWARD", past, location=location)
                 )
         before.setdefault(at, []).extend(call)
     rewritten: List[Any] = []
     originals: List[int] = []  # The originals' places among the instructions of the new code.
-    lines: List[Optional[int]] = []
-    own = iter(anatomy.instructions)
+    positions: List[Position] = []  # Of all of them in the source text.
+    own = iter(_positions(anatomy))
     for at, each in enumerate(source):
         extra = before.get(at, ())
-        lines.extend(one.lineno for one in extra if isinstance(one, Instr))
+        positions.extend(_position(one.location) for one in extra if isinstance(one, Instr))
         rewritten.extend(extra)
         rewritten.append(each)
         if isinstance(each, Instr):
-            originals.append(len(lines))
-            lines.append(next(own).line)
+            originals.append(len(positions))
+            positions.append(next(own))
     source[:] = rewritten
-    made = _assemble(code, source, lines)
+    made = _assemble(code, source, positions)
     if silent_raises:
         starts = [each.offset for each in decode(made)] + [len(made.co_code)]
         for entrance, (number, silent) in silent_raises.items():
@@ -127,7 +127,21 @@ def _call(make: Any, function: Any, number: int, location: Any, depth: int = 0) 
     ]
 
 
-def _assemble(code: CodeType, source: Any, lines: List[Optional[int]]) -> CodeType:
+def _positions(anatomy: Anatomy) -> Sequence[Position]:
+    """Where each instruction of the original stands in the source text."""
+    if sys.version_info < (3, 11):
+        return [(each.line, None, None, None) for each in anatomy.instructions]
+    units: List[Position] = list(anatomy.code.co_positions())
+    return [units[each.offset // 2] for each in anatomy.instructions]
+
+
+def _position(location: Any) -> Position:
+    if location is None:
+        return (None, None, None, None)
+    return (location.lineno, location.end_lineno, location.col_offset, location.end_col_offset)
+
+
+def _assemble(code: CodeType, source: Any, positions: Sequence[Position]) -> CodeType:
     made: CodeType = source.to_code(
         # A pass settles at least one jump that had outgrown its argument.
         compute_jumps_passes=len(source) + 10,
@@ -143,11 +157,15 @@ def _assemble(code: CodeType, source: Any, lines: List[Optional[int]]) -> CodeTy
         "co_names": made.co_names,
         "co_stacksize": made.co_stacksize,
     }
-    for name in ("co_linetable", "co_exceptiontable") if not BLOCKS else ("co_lnotab",):
-        if hasattr(code, name):
-            changes[name] = getattr(made, name)
-    if sys.version_info[:2] == (3, 10):
-        # The library gives instructions without a line that of the one before, and tracebacks and
-        # other tracers would show it.
+    # The library gives instructions without a line that of the one before, and other tracers would
+    # show it; and what it writes of columns from 128 on, in 3.11's table, makes every reader of the
+    # table that looks for lines take them for entries, and go wrong or out of bounds.
+    if sys.version_info >= (3, 11):
+        changes["co_exceptiontable"] = made.co_exceptiontable
+        changes["co_linetable"] = location_table(code.co_firstlineno, lengths(made), positions)
+    elif sys.version_info >= (3, 10):
+        lines = (position[0] for position in positions)
         changes["co_linetable"] = line_table(code.co_firstlineno, lengths(made), lines)
+    else:
+        changes["co_lnotab"] = made.co_lnotab
     return code.replace(**changes)
