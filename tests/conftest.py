@@ -67,14 +67,14 @@ def live_with(sink: OtlpReceiver, _stopped: None) -> Callable[..., Live]:
 
 
 @pytest.fixture
-def live_over(_stopped: None) -> Iterator[Callable[[str], Live]]:
-    """Starts an agent whose sink speaks this protocol."""
+def live_over(_stopped: None) -> Iterator[Callable[..., Live]]:
+    """Starts an agent with these settings whose sink speaks this protocol."""
     sinks = []
 
-    def start(protocol: str) -> Live:
+    def start(protocol: str, **settings: Any) -> Live:
         sinks.append(OtlpReceiver(protocol))
         chosen = "grpc" if protocol == "grpc" else "http/protobuf"
-        return Live(sinks[0], event_sink_protocol=chosen)
+        return Live(sinks[0], event_sink_protocol=chosen, **settings)
 
     yield start
     otel_tracepoints.stop()

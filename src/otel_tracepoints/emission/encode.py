@@ -24,6 +24,8 @@ MAX_VARIABLES = 90
 MAX_HIT_BYTES = 32 * 1024
 #: Bytes of a log record's body; with the attributes it stays below Loki's limit too.
 MAX_BODY_BYTES = 16 * 1024
+#: Bytes that the name of a watch may take, with its number and suffix.
+_WATCH_NAME_BYTES = 32
 #: Bytes of an attribute's name; longer ones are names that no back end shows.
 _MAX_NAME_BYTES = 256
 
@@ -47,7 +49,7 @@ def hit_attributes(snapshot: Snapshot, limit: int, *, with_message: bool = False
     """
     builder = _Builder(limit, snapshot.truncated)
     identity = _identity(snapshot, builder)
-    builder.spend_all(identity)
+    builder.spend_all({**identity, semconv.PROBE_TRUNCATED: True, semconv.PROBE_VARIABLES_OMITTED: 1})
     if snapshot.probe_type is ProbeType.LOGPOINT:
         values = _logpoint(snapshot, builder, with_message)
     else:
@@ -244,7 +246,7 @@ def _watches(watches: Sequence[WatchValue], builder: _Builder) -> Attributes:
     attributes: Attributes = {}
     for index, (expression, value) in enumerate(watches):
         name = f"{semconv.PROBE_WATCH_PREFIX}{index}"
-        share = builder.share(len(watches) - index)
+        share = builder.share(len(watches) - index) - 2 * _WATCH_NAME_BYTES
         entry = {
             name: builder.json(value, share // 2),
             name + semconv.PROBE_WATCH_EXPRESSION_SUFFIX: builder.text(expression, share // 2),
