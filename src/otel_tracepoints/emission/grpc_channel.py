@@ -1,7 +1,6 @@
 """Unary gRPC calls of OTLP: each is a request of HTTP/2 with five bytes before the message.
 
-See github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md. The sink's forwarder calls through
-this too.
+See github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md.
 """
 
 from __future__ import annotations
