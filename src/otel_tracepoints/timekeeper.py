@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import heapq
 import logging
-import queue
 import threading
 import time
+from _queue import Empty, SimpleQueue  # not queue.SimpleQueue, which gevent replaces
 from typing import Callable, Dict, List, Mapping, Optional, Set, Tuple
 
+from otel_tracepoints.emission.threads import start_thread
 from otel_tracepoints.limits import Clock
 from otel_tracepoints.pipeline import guard_thread
 
@@ -35,7 +36,8 @@ class Timekeeper:
 
     def __init__(self, work: Callable[[Set[str]], Mapping[str, Optional[float]]]) -> None:
         self._work = work
-        self._pokes: queue.SimpleQueue[Optional[str]] = queue.SimpleQueue()
+        self._pokes: SimpleQueue[Optional[str]] = SimpleQueue()
+        self._running = False
         self._thread: Optional[threading.Thread] = None
         self._lock = threading.Lock()
 
@@ -46,32 +48,33 @@ class Timekeeper:
     def start(self) -> None:
         """Start the thread, if it does not run."""
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._pokes,), name="otel-tracepoints-timekeeper", daemon=True
-                )
-                self._thread.start()
+            if not self._running:
+                pokes = self._pokes
+                self._thread = start_thread(lambda: self._run(pokes), "otel-tracepoints-timekeeper")
+                self._running = True
 
     def stop(self, timeout: float = 2.0) -> None:
         """End the thread; it may be started again."""
         with self._lock:
             thread, self._thread = self._thread, None
-            pokes, self._pokes = self._pokes, queue.SimpleQueue()
-        if thread is not None:
+            running, self._running = self._running, False
+            pokes, self._pokes = self._pokes, SimpleQueue()
+        if running:
             pokes.put(None)
-            if thread is not threading.current_thread():
-                thread.join(timeout)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
 
     def after_fork_in_child(self, restart: bool) -> None:
         """The thread did not survive the fork, nor what it knew; its queue's lock may have been held."""
-        running = self._thread is not None
-        self._pokes = queue.SimpleQueue()
+        running = self._running
+        self._pokes = SimpleQueue()
         self._thread = None
+        self._running = False
         self._lock = threading.Lock()
         if running and restart:
             self.start()
 
-    def _run(self, pokes: queue.SimpleQueue[Optional[str]]) -> None:
+    def _run(self, pokes: SimpleQueue[Optional[str]]) -> None:
         release = guard_thread()
         agenda = Agenda(time.monotonic)
         try:
@@ -132,7 +135,7 @@ class Agenda:
         return found
 
 
-def _poked_within(pokes: queue.SimpleQueue[Optional[str]], delay: Optional[float]) -> Optional[Set[str]]:
+def _poked_within(pokes: SimpleQueue[Optional[str]], delay: Optional[float]) -> Optional[Set[str]]:
     """What was poked by the end of the delay; None is the end."""
     poked: Set[str] = set()
     try:
@@ -142,5 +145,5 @@ def _poked_within(pokes: queue.SimpleQueue[Optional[str]], delay: Optional[float
                 return None
             poked.add(first)
             first = pokes.get_nowait()
-    except queue.Empty:
+    except Empty:
         return poked
