@@ -25,6 +25,8 @@ print(sys.version, "without the GIL" if not getattr(sys, "_is_gil_enabled", lamb
 TESTS = ["pytest>=7", "pytest-timeout", "pytest-randomly", "hypothesis"]
 #: Third-party programs that the tests put probes into or beside.
 TARGETS = ["httpx", "attrs"]
+#: Those that every line of is probed.
+ORACLE = ["click", "attrs", "rich", "jinja2", "pygments", "networkx", "sqlglot", "lark", "parso"]
 
 
 def _install(session: nox.Session, *extra: str) -> None:
@@ -48,6 +50,13 @@ def frameworks(session: nox.Session) -> None:
     more = ("django", "fastapi", "uvicorn")
     _install(session, *more, *(f"opentelemetry-instrumentation-{name}" for name in more[:2]))
     session.run("python", "-m", "pytest", "tests/integration/test_frameworks.py", *session.posargs)
+
+
+@nox.session
+def oracle(session: nox.Session) -> None:
+    """Every line of real packages probed, its hits compared with the interpreter's own count; long."""
+    _install(session, *ORACLE)
+    session.run("python", "-m", "tests.oracle", *session.posargs)
 
 
 @nox.session
