@@ -96,16 +96,16 @@ def test_an_expression_outside_the_language(
 def test_positions_count_characters_of_what_was_sent(everywhere: Callable[[Body], Reply]) -> None:
     """Blanks in front and characters beyond ASCII included; in a template, of the whole message."""
     text = "  'ä😀' == n and f(n)"
-    assert refused(everywhere({"condition": text}), 422, "INVALID_CONDITION")["position"] == text.index("f(n)")
+    assert refused(everywhere({"condition": text}), 422, "INVALID_CONDITION")["position"] == text.index(
+        "f(n)"
+    )
     text = "😀 {{}} {n} {f(n)}"
     assert refused(everywhere({"message": text}), 422, "INVALID_MESSAGE")["position"] == text.index("f(n)")
     details = refused(everywhere({"watch": ["n", " n or f(n)"]}), 422, "INVALID_WATCH")
     assert (details["expression"], details["position"]) == (" n or f(n)", 6)
 
 
-def test_a_line_without_code_names_the_nearest(
-    everywhere: Callable[[Body], Reply], program: Target
-) -> None:
+def test_a_line_without_code_names_the_nearest(everywhere: Callable[[Body], Reply], program: Target) -> None:
     """400 LINE_NOT_EXECUTABLE; `nearest` ascends, and the sentence names them."""
     line = program.line("comment")
     reply = everywhere({"line": line})
@@ -124,7 +124,9 @@ def test_a_file_that_is_not_imported_is_compiled_not_run(
     mark = tmp_path / "ran"
     (tmp_path / "sleeper.py").write_text(f"\nopen({str(mark)!r}, 'w')\n\n\nx = 1\n", "utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert refused(everywhere({"file": "sleeper.py", "line": 1}), 400, "LINE_NOT_EXECUTABLE")["nearest"] == [2]
+    assert refused(everywhere({"file": "sleeper.py", "line": 1}), 400, "LINE_NOT_EXECUTABLE")["nearest"] == [
+        2
+    ]
     details = refused(everywhere({"file": "sleeper.py", "line": 3}), 400, "LINE_NOT_EXECUTABLE")
     assert details["nearest"] == [2, 5]
     assert not mark.exists()
@@ -276,7 +278,9 @@ def test_a_method_that_a_path_does_not_take(api: ApiClient, path: str) -> None:
         assert {each.strip() for each in reply.headers["allow"].split(",")} == allowed
 
 
-@pytest.mark.parametrize("path", ["/", "/nope", "/points/p/nope", "/tags", "/tracepoints/p", "/Health", "/sleep/"])
+@pytest.mark.parametrize(
+    "path", ["/", "/nope", "/points/p/nope", "/tags", "/tracepoints/p", "/Health", "/sleep/"]
+)
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "BREW"])
 def test_a_path_that_does_not_exist(api: ApiClient, path: str, method: str) -> None:
     """404 NOT_FOUND in the error form."""
@@ -322,7 +326,12 @@ def test_an_error_of_the_agent_is_logged_and_not_shown(
 def test_errors_are_redacted(api: ApiClient, body: Body) -> None:
     """An error that quotes the request does not show a secret in it."""
     key = "AKIA" + "Q7XWV5ZT2MNB4KLP"
-    for fields in ({key: 1}, {"condition": f"open('{key}')"}, {"file": f"/srv/{key}/a.py"}, {"id": f"{key}/"}):
+    for fields in (
+        {key: 1},
+        {"condition": f"open('{key}')"},
+        {"file": f"/srv/{key}/a.py"},
+        {"id": f"{key}/"},
+    ):
         reply = api.post("/tracepoints", {**body, **fields})
         assert reply.status >= 400 and key not in reply.text
 

@@ -52,7 +52,7 @@ def found(api: ApiClient, file: str, line: int = 2) -> str:
 
 
 def test_a_file_is_found_by_its_real_path_and_by_each_suffix(api: ApiClient, tree: Any) -> None:
-    """With / or \\, imported or not."""
+    r"""With / or \, imported or not."""
     path = tree("shop1/parts/cart1.py")
     for _ in range(2):
         for file in (

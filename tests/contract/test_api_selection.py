@@ -75,7 +75,11 @@ def test_all_criteria_must_hold(api: ApiClient, five: List[Body], query: Any, ex
 
 def test_a_file_may_be_given_in_full(api: ApiClient, five: List[Body], program: Target) -> None:
     """By real path, base name, and as the point has it."""
-    for file in (str(program.path), program.path.name, "/x/y/../" + program.path.parent.name + "/" + program.path.name):
+    for file in (
+        str(program.path),
+        program.path.name,
+        "/x/y/../" + program.path.parent.name + "/" + program.path.name,
+    ):
         assert ids(api, {"file": file}) == "abcd"
 
 

@@ -28,8 +28,14 @@ from otel_tracepoints.sink.body import Limits
 needs_grpc = pytest.mark.skipif(not grpc_available(), reason="no grpc on this interpreter")
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 SNAPSHOT: Dict[str, Any] = {
-    "probe.id": "p1", "probe.type": "tracepoint", "code.file.path": "/srv/shop/cart.py", "code.line.number": 12,
-    "code.function.name": "shop.cart.Cart.add", "probe.arguments": ["n"], "probe.variable.n": "2", "probe.variable.t": "[1]",
+    "probe.id": "p1",
+    "probe.type": "tracepoint",
+    "code.file.path": "/srv/shop/cart.py",
+    "code.line.number": 12,
+    "code.function.name": "shop.cart.Cart.add",
+    "probe.arguments": ["n"],
+    "probe.variable.n": "2",
+    "probe.variable.t": "[1]",
 }
 Answer = Tuple[int, Dict[str, str], bytes]
 
@@ -44,7 +50,9 @@ def server() -> Iterator[SinkServer]:
 def call(sink: SinkServer, method: str, path: str, body: Optional[bytes] = None, **headers: str) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", sink.port, timeout=10)
     try:
-        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        connection.request(
+            method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}
+        )
         answer = connection.getresponse()
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
     finally:
@@ -85,7 +93,9 @@ def test_the_grpc_exporter_delivers(server: SinkServer, compression: str) -> Non
     import grpc
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
-    exporter = OTLPSpanExporter(endpoint=server.url, insecure=True, compression=getattr(grpc.Compression, compression))
+    exporter = OTLPSpanExporter(
+        endpoint=server.url, insecure=True, compression=getattr(grpc.Compression, compression)
+    )
     try:
         assert exporter.export(spans(3)) is SpanExportResult.SUCCESS
     finally:
@@ -124,7 +134,10 @@ def test_http_protobuf_delivers(server: SinkServer, encoding: Optional[str]) -> 
     """The official encoder's bytes over HTTP, in each content coding; the answer is protobuf too."""
     packers: Dict[str, Any] = {"gzip": gzip.compress, "deflate": zlib.compress}
     pack = packers.get(encoding or "", bytes)
-    headers = {"content_type": "application/x-protobuf", **({"content_encoding": encoding} if encoding else {})}
+    headers = {
+        "content_type": "application/x-protobuf",
+        **({"content_encoding": encoding} if encoding else {}),
+    }
     status, answered, body = call(server, "POST", "/v1/traces", pack(protobuf(2)), **headers)
     assert (status, answered["content-type"], body) == (200, "application/x-protobuf", b"")
     assert server.store.stored == 2
@@ -133,11 +146,17 @@ def test_http_protobuf_delivers(server: SinkServer, encoding: Optional[str]) -> 
 def test_http_json_delivers(server: SinkServer) -> None:
     """A log record in JSON with hex ids; the answer is JSON; a parameter of the media type does no harm."""
     record = {
-        "timeUnixNano": "1700000000000000000", "eventName": "probe.hit.logpoint", "body": {"stringValue": "hi"},
-        "traceId": "ab" * 16, "spanId": "cd" * 8, "attributes": [{"key": "probe.id", "value": {"stringValue": "p"}}],
+        "timeUnixNano": "1700000000000000000",
+        "eventName": "probe.hit.logpoint",
+        "body": {"stringValue": "hi"},
+        "traceId": "ab" * 16,
+        "spanId": "cd" * 8,
+        "attributes": [{"key": "probe.id", "value": {"stringValue": "p"}}],
     }
     request = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).encode()
-    status, answered, body = call(server, "POST", "/v1/logs", request, content_type="application/json; charset=utf-8")
+    status, answered, body = call(
+        server, "POST", "/v1/logs", request, content_type="application/json; charset=utf-8"
+    )
     assert (status, answered["content-type"], body) == (200, "application/json", b"{}")
     (event,) = server.store.find(EventFilter(trace="ab" * 16)).events
     assert (event.payload["message"], event.payload["spanId"]) == ("hi", "cd" * 8)
@@ -168,7 +187,9 @@ def test_an_audit_record_counts_as_a_log(server: SinkServer) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "body", "headers"),
     [
-        (400, 3, b"\xff", {}), (413, 8, b"\0" * ((1 << 20) + 1), {}), (400, 3, b"x", {"content_encoding": "gzip"}),
+        (400, 3, b"\xff", {}),
+        (413, 8, b"\0" * ((1 << 20) + 1), {}),
+        (400, 3, b"x", {"content_encoding": "gzip"}),
         (413, 8, gzip.compress(b"\0" * (50 << 20)), {"content_encoding": "gzip"}),
         (413, 8, zlib.compress(b"\0" * (50 << 20)), {"content_encoding": "deflate"}),
     ],
@@ -193,11 +214,18 @@ def test_bad_protobuf_bodies(
         (413, "BODY_TOO_LARGE", b" " * ((1 << 20) + 1), {"content_type": "application/json"}),
         (415, "UNSUPPORTED_MEDIA_TYPE", b"{}", {"content_type": "text/plain"}),
         (415, "UNSUPPORTED_MEDIA_TYPE", b"{}", {}),
-        (415, "UNSUPPORTED_MEDIA_TYPE", b"{}", {"content_type": "application/json", "content_encoding": "br"}),
+        (
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+            b"{}",
+            {"content_type": "application/json", "content_encoding": "br"},
+        ),
         (415, "UNSUPPORTED_MEDIA_TYPE", b"{}", {"content_type": "application/grpc"}),
     ],
 )
-def test_bad_json_bodies(server: SinkServer, status: int, code: str, body: bytes, headers: Dict[str, str]) -> None:
+def test_bad_json_bodies(
+    server: SinkServer, status: int, code: str, body: bytes, headers: Dict[str, str]
+) -> None:
     """The control API's error form, with its code."""
     answered = call(server, "POST", "/v1/traces", body, **headers)
     error = json.loads(answered[2])
@@ -213,7 +241,9 @@ def test_a_body_of_exactly_the_limit_is_fine(server: SinkServer) -> None:
 def test_a_slow_body_is_ended(server: SinkServer) -> None:
     """A client that starts a body and does not finish gets 408 in the end, and others are served meanwhile."""
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
-        slow.sendall(b"POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{")
+        slow.sendall(
+            b"POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"
+        )
         assert call(server, "GET", "/health")[0] == 200
         slow.settimeout(10)
         assert slow.recv(100).startswith(b"HTTP/1.1 408")
@@ -223,7 +253,9 @@ def test_a_client_that_goes_away_leaves_nothing(server: SinkServer) -> None:
     """A connection cut in the middle of a body is forgotten, over HTTP/1 and HTTP/2."""
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", server.port)) as gone:
-            gone.sendall(b"POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{")
+            gone.sendall(
+                b"POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"
+            )
         with socket.create_connection(("127.0.0.1", server.port)) as gone:
             connection = begin_call(gone)
             connection.send_data(1, b"\0\0\0")
@@ -235,9 +267,14 @@ def test_a_client_that_goes_away_leaves_nothing(server: SinkServer) -> None:
 @pytest.mark.parametrize(
     ("message", "extra", "code"),
     [
-        (b"\0\0\0\0\0", {}, "0"), (b"", {}, "13"), (b"\0\0\0\0\5x", {}, "13"), (b"\0\0\0\0\0" * 2, {}, "13"),
-        (b"\1\0\0\0\0", {}, "13"), (b"\1\0\0\0\1x", {"grpc-encoding": "snappy"}, "12"),
-        (b"\1\0\0\0\1x", {"grpc-encoding": "gzip"}, "3"), (b"\0\xff\xff\xff\xff", {}, "8"),
+        (b"\0\0\0\0\0", {}, "0"),
+        (b"", {}, "13"),
+        (b"\0\0\0\0\5x", {}, "13"),
+        (b"\0\0\0\0\0" * 2, {}, "13"),
+        (b"\1\0\0\0\0", {}, "13"),
+        (b"\1\0\0\0\1x", {"grpc-encoding": "snappy"}, "12"),
+        (b"\1\0\0\0\1x", {"grpc-encoding": "gzip"}, "3"),
+        (b"\0\xff\xff\xff\xff", {}, "8"),
         (b"\0\0\0\0\0", {"content-type": "application/grpc+json"}, "12"),
         (b"\0\0\0\0\0", {"content-type": "application/grpc+proto"}, "0"),
         (b"\0\0\0\0\0", {":path": "/x/\u20acy"}, "12"),
@@ -260,13 +297,22 @@ def test_grpc_on_the_wire(server: SinkServer, message: bytes, extra: Dict[str, s
 
 
 def begin_call(client: socket.socket, **extra: str) -> h2.connection.H2Connection:
-    connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
+    connection = h2.connection.H2Connection(
+        h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
+    )
     connection.initiate_connection()
     headers = {
-        ":method": "POST", ":scheme": "http", ":path": TRACES, ":authority": "127.0.0.1", "te": "trailers",
-        "content-type": "application/grpc", **extra,
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": TRACES,
+        ":authority": "127.0.0.1",
+        "te": "trailers",
+        "content-type": "application/grpc",
+        **extra,
     }
-    headers[":path"] = headers[":path"].encode().decode("latin-1") if headers[":path"].isascii() else "/x/%E2%82%ACy"
+    headers[":path"] = (
+        headers[":path"].encode().decode("latin-1") if headers[":path"].isascii() else "/x/%E2%82%ACy"
+    )
     connection.send_headers(1, list(headers.items()))
     client.sendall(connection.data_to_send())
     return connection
@@ -275,8 +321,11 @@ def begin_call(client: socket.socket, **extra: str) -> h2.connection.H2Connectio
 def test_garbage_ends_only_its_own_connection(server: SinkServer) -> None:
     """Bytes that are no HTTP, broken HTTP/2, endless headers: the sink serves on."""
     for garbage in (
-        b"\x80\x01\x02\x03" * 100, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 100, b"GET / HTTP/1.1\r\nx: " + b"a" * 50_000,
-        b"POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n", b"\r\n\r\n",
+        b"\x80\x01\x02\x03" * 100,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 100,
+        b"GET / HTTP/1.1\r\nx: " + b"a" * 50_000,
+        b"POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n",
+        b"\r\n\r\n",
         (
             b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
             b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -303,7 +352,16 @@ def test_load() -> None:
 
         def deliver(mine: List[bytes]) -> None:
             for batch in mine:
-                statuses.append(call(sink, "POST", "/v1/traces", gzip.compress(batch), content_type="application/x-protobuf", content_encoding="gzip")[0])
+                statuses.append(
+                    call(
+                        sink,
+                        "POST",
+                        "/v1/traces",
+                        gzip.compress(batch),
+                        content_type="application/x-protobuf",
+                        content_encoding="gzip",
+                    )[0]
+                )
 
         threads = [threading.Thread(target=deliver, args=(batches[start::4],)) for start in range(4)]
         began = time.monotonic()
@@ -325,7 +383,14 @@ def test_forwarding(protocol: str) -> None:
         with SinkServer(port=0, forward=receiver.url) as sink:
             packed = gzip.compress(body)
             for data, encoding in ((body, "identity"), (packed, "gzip"), (b"\xff", "identity")):
-                call(sink, "POST", "/v1/traces", data, content_type="application/x-protobuf", content_encoding=encoding)
+                call(
+                    sink,
+                    "POST",
+                    "/v1/traces",
+                    data,
+                    content_type="application/x-protobuf",
+                    content_encoding=encoding,
+                )
             receiver.wait_for(lambda: len(receiver.requests) == 2)
         health = sink.intake.health()
         assert [request.body for request in receiver.requests] == [body, body]
@@ -338,7 +403,10 @@ def test_forwarding_to_a_receiver_that_is_down() -> None:
         nobody.bind(("127.0.0.1", 0))
         with SinkServer(port=0, forward=f"http://127.0.0.1:{nobody.getsockname()[1]}") as sink:
             for _ in range(3):
-                assert call(sink, "POST", "/v1/traces", protobuf(), content_type="application/x-protobuf")[0] == 200
+                assert (
+                    call(sink, "POST", "/v1/traces", protobuf(), content_type="application/x-protobuf")[0]
+                    == 200
+                )
         assert sink.intake.health()["dropped"] == 3
         assert sink.intake.health()["stored"] == 3
 

@@ -12,12 +12,11 @@ import time
 import traceback
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+import otel_tracepoints
 from tests.support.live import Live, TargetMaker, ok, refused
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.probe_model import OVER_AT_ONCE, Model, Place, Point, wide_open
 from tests.support.probe_program import OWNERS, SOURCE, Program, tags_of
-
-import otel_tracepoints
 
 #: The actions in audit records, by what is done.
 _SWITCHES = {True: "enable", False: "disable"}

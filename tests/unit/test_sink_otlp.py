@@ -33,7 +33,9 @@ def traces(**event: Any) -> bytes:
     span = {"traceId": TRACE, "spanId": SPAN, "name": "GET /", "kind": 2, "events": [event]}
     scope = {"scope": {"name": "otel_tracepoints", "version": "1.2"}, "spans": [span]}
     resource = {"attributes": [attribute("service.name", stringValue="shop")]}
-    return json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [scope], "schemaUrl": "x"}]}).encode()
+    return json.dumps(
+        {"resourceSpans": [{"resource": resource, "scopeSpans": [scope], "schemaUrl": "x"}]}
+    ).encode()
 
 
 def logs(**record: Any) -> bytes:
@@ -60,7 +62,14 @@ def test_json_and_protobuf_are_read_alike() -> None:
     (signal,) = read.signals
     assert (read.spans, read.logs) == (1, 0)
     assert signal.attributes == {
-        "s": "ü\u20ac", "i": -(1 << 63), "b": True, "d": 0.25, "a": ["x", 3, None], "m": {"k": False}, "y": "AAEC", "n": None,
+        "s": "ü\u20ac",
+        "i": -(1 << 63),
+        "b": True,
+        "d": 0.25,
+        "a": ["x", 3, None],
+        "m": {"k": False},
+        "y": "AAEC",
+        "n": None,
     }
     assert (signal.trace_id, signal.span_id, signal.time_unix_nano) == (TRACE, SPAN, 1700000000123456789)
     assert (signal.resource, signal.agent_version) == ({"service.name": "shop"}, "1.2")
@@ -113,10 +122,24 @@ def test_empty_protobuf_is_an_empty_request() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{", b"[]", b"1", b'"x"', b"\xff", b'{"resourceSpans": {}}', b'{"resourceSpans": [1]}', b'{"a": NaN}', b'{"a": 1e999}',
-        traces(timeUnixNano="soon"), traces(timeUnixNano=-1), traces(name=1), traces(timeUnixNano=str(1 << 64)),
-        traces(attributes=[attribute("x", intValue="1.5")]), traces(attributes=[attribute("x", doubleValue="x")]),
-        traces(attributes=[attribute("x", stringValue=1)]), traces().replace(TRACE.encode(), b"CvdlGRbNQ92ESOshHIAxnA=="),
+        b"",
+        b"{",
+        b"[]",
+        b"1",
+        b'"x"',
+        b"\xff",
+        b'{"resourceSpans": {}}',
+        b'{"resourceSpans": [1]}',
+        b'{"a": NaN}',
+        b'{"a": 1e999}',
+        traces(timeUnixNano="soon"),
+        traces(timeUnixNano=-1),
+        traces(name=1),
+        traces(timeUnixNano=str(1 << 64)),
+        traces(attributes=[attribute("x", intValue="1.5")]),
+        traces(attributes=[attribute("x", doubleValue="x")]),
+        traces(attributes=[attribute("x", stringValue=1)]),
+        traces().replace(TRACE.encode(), b"CvdlGRbNQ92ESOshHIAxnA=="),
         b"[" * 100_000,
     ],
 )
@@ -129,7 +152,14 @@ def test_wrong_json_is_malformed(body: bytes) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"\x0a", b"\x0a\x05abc", b"\x08", b"\xff" * 12, b"\x00", b"\x0b", b"\x09\x00", b"\x0d\x00",
+        b"\x0a",
+        b"\x0a\x05abc",
+        b"\x08",
+        b"\xff" * 12,
+        b"\x00",
+        b"\x0b",
+        b"\x09\x00",
+        b"\x0d\x00",
         b"\x0a\x04\x12\x02\x0a\x05",
         b"\x0a\x0b\x12\x09\x12\x07\x5a\x05\x12\x03\xff\xfe\xfd",  # a name that is not UTF-8
     ],
@@ -180,18 +210,39 @@ TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=8)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.dictionaries(TEXT, st.one_of(TEXT, st.integers(-(1 << 63), (1 << 63) - 1), st.booleans(), st.floats(allow_nan=False, allow_infinity=False)), max_size=5), TEXT, st.integers(0, (1 << 64) - 1))
-def test_protobuf_is_read_as_the_official_classes_wrote_it(attributes: Dict[str, Any], text: str, moment: int) -> None:
+@given(
+    st.dictionaries(
+        TEXT,
+        st.one_of(
+            TEXT,
+            st.integers(-(1 << 63), (1 << 63) - 1),
+            st.booleans(),
+            st.floats(allow_nan=False, allow_infinity=False),
+        ),
+        max_size=5,
+    ),
+    TEXT,
+    st.integers(0, (1 << 64) - 1),
+)
+def test_protobuf_is_read_as_the_official_classes_wrote_it(
+    attributes: Dict[str, Any], text: str, moment: int
+) -> None:
     """Whatever a record holds is read back unchanged."""
     request = ExportLogsServiceRequest()
-    record = request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=moment, trace_id=b"\x01" * 16)
+    record = (
+        request.resource_logs.add()
+        .scope_logs.add()
+        .log_records.add(time_unix_nano=moment, trace_id=b"\x01" * 16)
+    )
     record.body.string_value = text
     name = record.attributes.add()
     name.key, name.value.string_value = "event.name", "e"
     for key, value in attributes.items():
         pair = record.attributes.add()
         pair.key = key
-        field = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value"}[type(value)]
+        field = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value"}[
+            type(value)
+        ]
         setattr(pair.value, field, value)
     (signal,) = read_export("logs", request.SerializeToString(), False, every).signals
     assert signal.attributes == {"event.name": "e", **attributes}

@@ -48,8 +48,7 @@ class GivenPattern:
         if explosive:
             raise _invalid(
                 number,
-                "could take for ever: in a repeat, two of its parts can take the same character, "
-                "as in (a+)+",
+                "could take for ever: in a repeat, two of its parts can take the same character, as in (a+)+",
             )
         self._slow = False
         try:
