@@ -59,7 +59,7 @@ FORMS: List[Tuple[Any, Any]] = [
     (decimal.Decimal("1.10"), typed("decimal.Decimal", text="1.10")),
     (fractions.Fraction(1, 3), typed("fractions.Fraction", text="1/3")),
     (uuid.UUID(int=5), typed("uuid.UUID", text="00000000-0000-0000-0000-000000000005")),
-    (pathlib.PurePosixPath("/a/b"), typed("pathlib.PurePosixPath", text="/a/b")),
+    (pathlib.PurePosixPath("/a/b"), typed(f"{pathlib.PurePosixPath.__module__}.PurePosixPath", text="/a/b")),
     (Color.RED, typed(f"{HERE}.Color", text="Color.RED")),
     (1 + 2j, typed("complex", text="(1+2j)")),
     (float("nan"), typed("float", text="nan")),

@@ -12,8 +12,9 @@ Suspendable = Union[
     "GeneratorType[Any, Any, Any]", "CoroutineType[Any, Any, Any]", "AsyncGeneratorType[Any, Any]"
 ]
 
-#: Objects that cannot lead to a function; spares most of a walk.
-_LEAVES = frozenset({str, bytes, int, float, bool, complex, type(None), bytearray, range})
+#: Types of objects that cannot lead to a function; spares most of a walk. By identity: hashing a
+#: class may run code of its metaclass.
+_LEAVES = frozenset(map(id, (str, bytes, int, float, bool, complex, type(None), bytearray, range)))
 #: Of the items in a tuple object.
 _ITEMS = tuple.__basicsize__
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
@@ -91,7 +92,7 @@ def _reachable() -> Iterable[object]:
     waiting: List[object] = [sys.modules, *sys._current_frames().values()]
     while waiting:
         for found in gc.get_referents(waiting.pop()):
-            if type(found) not in _LEAVES and id(found) not in seen:
+            if id(type(found)) not in _LEAVES and id(found) not in seen:
                 seen.add(id(found))
                 waiting.append(found)
                 yield found
