@@ -155,6 +155,8 @@ def test_large_values_cost_no_more_than_small_ones(live_with: Any, target: Targe
             assert milliseconds(lambda: program.hold(value)) < 5, (name, point["type"])  # noqa: B023 - called at once
         while name == "deep" and value:  # by hand: freeing it at once overflows older interpreters
             value = value.pop()
+        for node in value if name == "graph" else ():  # or every later look at the heap goes over it
+            del node[:]
     assert [live.counts(point) for point in points] == [{"emitted": 3 * len(LARGE)}] * 2
     assert all(
         hit["truncated"] for hit in live.hits(points[0]) if "__tpd_bits__" not in str(hit["variables"])
