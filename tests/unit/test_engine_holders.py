@@ -14,23 +14,21 @@ if sys.version_info >= (3, 12):
 
 from otel_tracepoints.engine import holders
 
-PROGRAM = Program(
-    """
-    def outer(n):
-        def inner(): return n
-        return inner
-    def generator(n):
-        yield n
-    class Box:
-        def method(self): return 1
-    """
-)
+SOURCE = """
+def outer(n):
+    def inner(): return n
+    return inner
+def generator(n):
+    yield n
+class Box:
+    def method(self): return 1
+"""
 
 
 def test_functions_and_generators_are_found() -> None:
     """Functions, wherever they are kept, and generators that exist are found; copies that are merely equal are not."""
-    names = PROGRAM.run()
-    others = Program(PROGRAM.source).run()
+    names = Program(SOURCE).run()
+    others = Program(SOURCE).run()
     hidden = [{"a": (names["outer"](1),)}]
     suspended = names["generator"](1)
     codes = [hidden[0]["a"][0].__code__, names["generator"].__code__, names["Box"].method.__code__]
@@ -49,7 +47,7 @@ def test_frozen_functions_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     import types
 
     module = types.ModuleType("frozen_for_test")
-    names = PROGRAM.run()
+    names = Program(SOURCE).run()
     module.__dict__.update(Box=names["Box"], table={"x": [names["outer"](1)]})
     monkeypatch.setitem(sys.modules, "frozen_for_test", module)
     wanted: List[Any] = [names["Box"].__dict__["method"], module.__dict__["table"]["x"][0]]
@@ -63,7 +61,7 @@ def test_frozen_functions_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_constants_are_exchanged_with_their_references() -> None:
     """A code object among constants is exchanged in place, and references are counted as for an assignment."""
-    outer = PROGRAM.run()["outer"]
+    outer = Program(SOURCE).run()["outer"]
     constants = outer.__code__.co_consts
     index, old = next((i, each) for i, each in enumerate(constants) if hasattr(each, "co_code"))
     new = old.replace(co_name="other")
@@ -93,6 +91,6 @@ def test_no_code_of_the_application_runs() -> None:
         def __hash__(self) -> int:
             raise AssertionError
 
-    names: Dict[str, Any] = PROGRAM.run()
+    names: Dict[str, Any] = Program(SOURCE).run()
     traps = [Trap(), {"x": Trap()}, names["outer"](Trap())]
     assert len(holders.find([traps[2].__code__]).functions) == 1
