@@ -9,6 +9,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from tests.support.otlp_receiver import OtlpReceiver, closed_port
 from tests.support.snapshots import emitter, logpoint, ordinals, report, settled, tracepoint
+from tests.support.timing import AIR
 
 from otel_tracepoints.emission import worker
 
@@ -42,7 +43,7 @@ def test_a_dead_sink_delays_nothing(protocol, caplog):
         assert (status["sent"], status["queued"], status["dropped"]) == (0, 100, 0)
         begin = time.perf_counter()
         running.stop(2.0)
-        assert time.perf_counter() - begin < 2.2
+        assert time.perf_counter() - begin < 2.0 + AIR
         assert (running.status()["dropped"], settled(running.status())) == (100, 100)
     assert len(warnings_of(caplog)) == 1
 
@@ -57,7 +58,7 @@ def test_a_sink_that_never_answers_delays_the_end_by_two_seconds_at_most(server)
         assert sink.arrived.wait(10)
         begin = time.perf_counter()
         running.stop(1.0)
-        assert time.perf_counter() - begin < 1.3
+        assert time.perf_counter() - begin < 1.0 + AIR
         status = running.status()
         assert (status["sent"], status["dropped"], settled(status)) == (0, 200, 200)
 
@@ -73,7 +74,7 @@ def test_a_socket_that_only_accepts_is_no_sink():
             running.submit(tracepoint(), ordinals())
             begin = time.perf_counter()
             running.stop(1.0)
-            assert time.perf_counter() - begin < 1.3
+            assert time.perf_counter() - begin < 1.0 + AIR
             assert (running.status()["dropped"], settled(running.status())) == (1, 1)
 
 

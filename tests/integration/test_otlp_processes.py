@@ -182,7 +182,7 @@ def test_a_fork_that_never_hits_starts_nothing():
             assert threading.active_count() == 1, threading.enumerate()
             begin = time.monotonic()
             emitter.stop()
-            assert time.monotonic() - begin < 0.5
+            assert time.monotonic() - begin < 1.5
             os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
     """

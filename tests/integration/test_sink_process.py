@@ -17,6 +17,7 @@ from typing import Any, Iterator, List
 import pytest
 from click.testing import CliRunner
 from tests.support.otlp_receiver import closed_port
+from tests.support.timing import AIR
 
 from otel_tracepoints.cli.sink import command
 
@@ -94,7 +95,7 @@ def test_a_signal_ends_it_within_a_second_with_open_connections(started: List[Si
     began = time.monotonic()
     code, _, err = sink.end(number)
     assert (code, err) == (0, b"")
-    assert time.monotonic() - began < 2  # about one second, on a machine that is busy with other tests
+    assert time.monotonic() - began < 1 + AIR  # about one second, on a machine that is busy with other tests
     for client in clients:
         client.close()
 
