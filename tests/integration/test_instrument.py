@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import sys
+import sysconfig
 import time
 from typing import Callable, Dict, Iterator, List
 
@@ -28,10 +29,12 @@ for line in sys.stdin:
         break
     with tracer.start_as_current_span("request"):
         print(f"answer {work(int(line))}\\n", end="", flush=True)
+print("GIL", getattr(sys, "_is_gil_enabled", lambda: True)(), flush=True)
 print("ended", flush=True)
 """
 
 LaunchApp = Callable[..., Process]
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
 @pytest.fixture
@@ -80,6 +83,22 @@ def test_snapshot_is_seen_inside_its_requests_trace(launch: LaunchApp, protocol:
         assert (log["body"], log["trace_id"]) == ("double=42", snapshot["span"]["trace_id"])
         assert log["resource"]["service.name"] == "shop"
         assert sink.events("agent.status.stopped")
+
+
+@pytest.mark.skipif(not FREE_THREADED, reason="this interpreter has a GIL")
+def test_the_gil_stays_off(launch: LaunchApp) -> None:
+    """On a free-threaded interpreter the GIL is off after every import of ours, and after hits of each kind."""
+    with OtlpReceiver("http") as sink:
+        app = launch(sink.url, {"DEBUGIN_EVENT_SINK_PROTOCOL": "http/protobuf"})
+        assert app.wait_for_api()["features"]["freeThreaded"] is True
+        ok(app.api.post("/tracepoints", {"file": "app.py", "line": 7, "condition": "n > 1", "watch": ["n"]}))
+        ok(app.api.post("/logpoints", {"file": "app.py", "line": 7, "message": "double={double}"}))
+        app.say("21")
+        app.wait_for_line("answer 42")
+        sink.wait_for(lambda: sink.events("probe.hit.snapshot") and sink.events("probe.hit.logpoint"))
+        app.say("end")
+        app.wait_for_line("GIL False")
+        assert app.end() == 0
 
 
 def test_main_loop_that_runs_already_is_probed(launch: LaunchApp) -> None:
