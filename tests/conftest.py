@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 from typing import Any, Callable, Dict, Iterator
 
 import pytest
+
+# Read when grpcio starts. Its handlers of fork abort, now and then, a child of this process that is
+# about to become another program; the tests' children themselves are without this setting.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import otel_tracepoints
 from otel_tracepoints import foundation
@@ -17,8 +22,6 @@ from tests.support.otlp_receiver import OtlpReceiver
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests see none of the settings of whoever runs them."""
-    import os
-
     for name in list(os.environ):
         if name.startswith(("DEBUGIN_", "OTEL_", "SIDEKICK_", "TRACEPOINTDEBUG_")):
             monkeypatch.delenv(name)

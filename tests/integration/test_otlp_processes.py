@@ -38,6 +38,7 @@ def hit(name, count=1):
 def run(url, body, timeout=40, **environment):
     script = PRELUDE + textwrap.dedent(body)
     environ = {**os.environ, "DEBUGIN_EVENT_SINK_URL": url, **environment}
+    environ.pop("GRPC_ENABLE_FORK_SUPPORT")
     environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     begin = time.monotonic()
     done = subprocess.run(

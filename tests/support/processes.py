@@ -30,7 +30,11 @@ class Process:
     ) -> None:
         self.port = closed_port()
         self.api = ApiClient(f"http://127.0.0.1:{self.port}", timeout=5)
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "DEBUGIN_"))}
+        env = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("OTEL_", "DEBUGIN_", "GRPC_"))
+        }
         env.update(
             {
                 "DEBUGIN_CONTROL_API_PORT": str(self.port),
@@ -109,7 +113,9 @@ class Process:
 
 def run_python(code: str, environment: Optional[Mapping[str, str]] = None, timeout: float = 60.0) -> str:
     """Run a program in a fresh interpreter; its output. Fails when it does."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "DEBUGIN_"))}
+    env = {
+        key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "DEBUGIN_", "GRPC_"))
+    }
     env.update(environment or {})
     done = subprocess.run(
         [sys.executable, "-c", code],
