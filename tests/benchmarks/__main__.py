@@ -1,7 +1,8 @@
 """``python -m tests.benchmarks``: all systems, all figures, fresh processes, interleaved, minimum of many.
 
 Prints a table and writes ``bench.json``. Ratios are to the plain program in the same run; the
-other figures are what a hit adds to the call, in microseconds of the application's thread.
+other figures are what a hit adds to the call, in microseconds of the application's thread, and (h) what
+setting a probe takes in a large program.
 Compare within one run only.
 """
 
@@ -16,7 +17,7 @@ import subprocess
 import sys
 from typing import Any, Dict, List
 
-from tests.benchmarks.measure import FIGURES
+from tests.benchmarks.measure import FIGURES, INSTALL
 from tests.benchmarks.systems import SYSTEMS
 
 
@@ -27,10 +28,10 @@ def main() -> None:
     options = parser.parse_args()
     systems = [name for name in SYSTEMS if name != "ddtrace" or importlib.util.find_spec("ddtrace")]
     runs: Dict[str, Dict[str, List[Dict[str, Any]]]] = {
-        figure: {system: [] for system in systems} for figure in FIGURES
+        figure: {system: [] for system in systems} for figure in (*FIGURES, "h")
     }
     for _ in range(options.repeat):
-        for figure in FIGURES:
+        for figure in runs:
             for system in systems:
                 result = _run(system, figure)
                 if result is not None:
@@ -38,6 +39,8 @@ def main() -> None:
     table = {
         figure: {system: _figure(figure, runs[figure], system) for system in systems} for figure in FIGURES
     }
+    for figure, (key, unit) in INSTALL.items():
+        table[figure] = {system: _install(runs["h"][system], system, key, unit) for system in systems}
     report = {"python": platform.python_version(), "systems": systems, "figures": table}
     pathlib.Path(options.out).write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     print(f"\nPython {platform.python_version()}, {options.repeat} runs each, minimum")
@@ -72,6 +75,10 @@ def _figure(name: str, row: Dict[str, List[Dict[str, Any]]], system: str) -> Any
         return f"({plain / 1000:.2f} µs a call)"
     bare = min(run["bare"] for run in row[system])
     return f"{(probed - bare) / 1000:.2f} µs"
+
+
+def _install(runs: List[Dict[str, Any]], system: str, key: str, unit: str) -> str:
+    return "–" if system == "plain" or not runs else f"{min(run[key] for run in runs):.2f} {unit}"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from tests.benchmarks import workload
 
@@ -19,7 +19,16 @@ class Plain:
     name = "plain"
 
     def set(self, tag: str, condition: Optional[str], message: Optional[str], shut: bool) -> None:
-        """Nothing to set."""
+        """One probe on a tagged line of the workload."""
+        self.place(workload.__file__, workload.line_of(tag), condition, message, shut)
+
+    def place(
+        self, file: str, line: int, condition: Optional[str], message: Optional[str], shut: bool
+    ) -> None:
+        """Nothing to place."""
+
+    def unset(self) -> None:
+        """Nothing to remove."""
 
     def hits(self) -> int:
         return 0
@@ -48,16 +57,18 @@ class Ours(Plain):
         self._agent = otel_tracepoints.start(settings=settings)
         self._id = ""
 
-    def set(self, tag: str, condition: Optional[str], message: Optional[str], shut: bool) -> None:
+    def place(
+        self, file: str, line: int, condition: Optional[str], message: Optional[str], shut: bool
+    ) -> None:
         fields: Dict[str, Any] = {"condition": condition, "rate_limit": SHUT if shut else WIDE_OPEN}
-        line = workload.line_of(tag)
         if message is None:
             fields["snapshot"] = {"maxFrames": 15}
-            self._id = self._agent.set_tracepoint(workload.__file__, line, **fields)
+            self._id = self._agent.set_tracepoint(file, line, **fields)
         else:
-            self._id = self._agent.set_logpoint(workload.__file__, line, message, **fields)
+            self._id = self._agent.set_logpoint(file, line, message, **fields)
 
     def unset(self) -> None:
+        """Remove the last probe."""
         self._agent.remove(self._id)
 
     def hits(self) -> int:
@@ -86,12 +97,13 @@ class Datadog(Plain):
         logging.getLogger("ddtrace").setLevel(logging.CRITICAL)
         from ddtrace.debugging._config import di_config
         from ddtrace.debugging._debugger import Debugger
-        from ddtrace.debugging._probe.remoteconfig import ProbePollerEvent
+        from ddtrace.debugging._probe.remoteconfig import ProbePollerEvent, build_probe
 
         di_config.global_rate_limit = 1e9
         Debugger.enable()
         self._debugger = Debugger._instance
-        self._event = ProbePollerEvent.NEW_PROBES
+        self._events, self._build = ProbePollerEvent, build_probe
+        self._probes: List[Any] = []
         self._signals = 0
         self._over = threading.Event()
         collector = self._debugger.__uploader__.get_collector()
@@ -112,9 +124,9 @@ class Datadog(Plain):
 
         threading.Thread(target=drain, daemon=True).start()
 
-    def set(self, tag: str, condition: Optional[str], message: Optional[str], shut: bool) -> None:
-        from ddtrace.debugging._probe.remoteconfig import build_probe
-
+    def place(
+        self, file: str, line: int, condition: Optional[str], message: Optional[str], shut: bool
+    ) -> None:
         conditions = {
             "qty > 100": {"gt": [{"ref": "qty"}, 100]},
             "total < 0": {"lt": [{"ref": "total"}, 0]},
@@ -126,11 +138,11 @@ class Datadog(Plain):
             },
         }
         probe: Dict[str, Any] = {
-            "id": "p",
+            "id": f"p{len(self._probes)}",
             "version": 1,
             "type": "LOG_PROBE",
             "language": "python",
-            "where": {"sourceFile": workload.__file__, "lines": [str(workload.line_of(tag))]},
+            "where": {"sourceFile": file, "lines": [str(line)]},
             "tags": [],
             "template": "",
             "segments": [],
@@ -153,7 +165,12 @@ class Datadog(Plain):
                 {"str": " total="},
                 {"dsl": "total", "json": {"ref": "total"}},
             ]
-        self._debugger._on_configuration(self._event, [build_probe(probe)])
+        self._probes.append(self._build(probe))
+        self._debugger._on_configuration(self._events.NEW_PROBES, self._probes[-1:])
+
+    def unset(self) -> None:
+        """Remove the last probe."""
+        self._debugger._on_configuration(self._events.DELETED_PROBES, self._probes[-1:])
 
     def hits(self) -> int:
         """Signals that reached the collector, those of false conditions included."""

@@ -1,0 +1,71 @@
+"""What setting a probe costs in a large program: 2 000 modules, 100 000 functions, one module of 5 000 lines."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+from typing import Any, Dict, List
+
+MODULES, FUNCTIONS = 2_000, 50
+#: Functions of ten lines in the large module; probes go on the sixth line of each.
+LARGE, LINES, SIXTH = 500, 10, 6
+#: Probes for the figure of one more, and for the figure of memory.
+NEXT, MANY = 20, 300
+
+_KIB = 1_024
+
+
+def measure(system: Any) -> Dict[str, float]:
+    """Milliseconds of the first probe, of one more and of removing one; KiB of memory that each keeps."""
+    with tempfile.TemporaryDirectory() as folder:
+        sys.path.insert(0, folder)
+        large = _program(pathlib.Path(folder))
+        lines = [start * LINES + SIXTH for start in range(LARGE)]
+        first = _milliseconds(system, large, lines[:1])
+        more = _milliseconds(system, large, lines[1 : NEXT + 1])
+        gc.collect()
+        before = _memory()
+        _milliseconds(system, large, lines[NEXT + 1 : NEXT + 1 + MANY])
+        gc.collect()
+        kept = (_memory() - before) / MANY
+        started = time.perf_counter()
+        system.unset()
+        removed = (time.perf_counter() - started) * 1e3
+        system.close()
+    return {"first": first[0], "next": statistics.median(more), "removed": removed, "kept": kept}
+
+
+def _program(folder: pathlib.Path) -> str:
+    """Write and import the program; answers the file of its large module."""
+    body = "".join(f"def f{n}(x):\n    return x + {n}\n" for n in range(FUNCTIONS))
+    names = [f"small_{number}" for number in range(MODULES)]
+    for name in names:
+        (folder / f"{name}.py").write_text(body, "utf-8")
+    inner = "".join(f"    x += {n}\n" for n in range(LINES - 2))
+    large = "".join(f"def large_{n}(x):\n{inner}    return x\n" for n in range(LARGE))
+    (folder / "large.py").write_text(large, "utf-8")
+    importlib.invalidate_caches()
+    for name in (*names, "large"):
+        importlib.import_module(name)
+    return str(folder / "large.py")
+
+
+def _milliseconds(system: Any, file: str, lines: List[int]) -> List[float]:
+    spent = []
+    for line in lines:
+        started = time.perf_counter()
+        system.place(file, line, None, None, False)
+        spent.append((time.perf_counter() - started) * 1e3)
+    return spent
+
+
+def _memory() -> float:
+    """KiB that this process holds."""
+    pages = int(pathlib.Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / _KIB
