@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Tuple
 
 from tests.support.captures import value_of
-from tests.support.live import Live, Target, TargetMaker, ok
+from tests.support.live import Live, TargetMaker, ok
 from tests.unit.vectors.expressions import VECTORS, Code
 
 

@@ -10,6 +10,29 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 Reply = Tuple[int, Union[bytes, Dict[str, Any]]]
 
+#: What it may answer for a point.
+POINT: Dict[str, Any] = {
+    "id": "p1",
+    "type": "tracepoint",
+    "file": "shop/cart.py",
+    "line": 42,
+    "resolved": {"file": "/srv/shop/cart.py", "line": 42, "functions": ["shop.cart.total"]},
+    "condition": "a > 1",
+    "tags": ["t"],
+    "enabled": True,
+    "rateLimit": {"limitPerSecond": 10, "burst": 10},
+    "snapshot": {"maxDepth": 3},
+    "watch": ["b"],
+    "maxHits": None,
+    "expireSeconds": 3600,
+    "state": "active",
+    "error": None,
+    "created": "2026-11-20T10:00:00.000Z",
+    "lastHit": None,
+    "hitCount": 3,
+    "counts": {"emitted": 3, "conditionFalse": 97},
+}
+
 
 class Request(NamedTuple):
     method: str

@@ -60,7 +60,7 @@ class TestVariables:
             nothing = None
             gone = 1
             cell = 2
-            read = lambda: cell  # noqa: E731
+            read = lambda: cell  # noqa: F821
             del gone, cell
             if flag:
                 never = 1

@@ -49,12 +49,6 @@ def hit(sequence, point="a"):
     }
 
 
-@pytest.fixture
-def api():
-    with fake_control_api() as server:
-        yield server
-
-
 def follower(api, *ids, as_json=True):
     naps = []
     made = watch.Follower(Client(api.url), Screen(as_json), ids, naps.append)

@@ -6,7 +6,6 @@ import collections
 import datetime
 import decimal
 import sys
-import time
 from types import FrameType
 from typing import Any, List, Optional
 

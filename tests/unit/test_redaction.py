@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import List
 
 import pytest
 from hypothesis import given, settings
