@@ -19,7 +19,9 @@ def instrument_command(*command: str) -> List[str]:
     script = pathlib.Path(sys.executable).with_name("opentelemetry-instrument")
     if script.exists():
         return [str(script), *command]
-    return [sys.executable, "-m", "opentelemetry.instrumentation.auto_instrumentation", *command]
+    # The package cannot be run with -m; this is all that the script does.
+    program = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
+    return [sys.executable, "-c", program, *command]
 
 
 class Process:
