@@ -95,13 +95,14 @@ class Stage:
         )
         return Plain(done.returncode, results(done.stdout.splitlines()))
 
-    def start(self, *command: str, **environment: str) -> Process:
+    def start(self, *command: str, **environment: Optional[str]) -> Process:
         """Start a Python command under ``opentelemetry-instrument``."""
         return self.launch(instrument_command(sys.executable, *command), **environment)
 
-    def launch(self, command: List[str], **environment: str) -> Process:
-        """Start any command, with the settings of the agent."""
-        chosen = {**ENVIRONMENT, **self._paths(), **environment}
+    def launch(self, command: List[str], **environment: Optional[str]) -> Process:
+        """Start any command, with the settings of the agent; None takes one of them away."""
+        settings = {**ENVIRONMENT, **self._paths(), **environment}
+        chosen = {name: value for name, value in settings.items() if value is not None}
         process = Process(command, self.folder, chosen, self.sink.url)
         self._started.append(process)
         return process
