@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from typing import Any, Dict, List
@@ -13,7 +14,11 @@ from tests.support.processes import Process
 
 pytest.importorskip("coverage")
 
-CORES = ["ctrace", "pytrace", *(["sysmon"] if sys.version_info >= (3, 12) else [])]
+CORES = ["pytrace"]
+if importlib.util.find_spec("coverage.tracer"):  # there is none without the GIL
+    CORES.append("ctrace")
+if sys.version_info >= (3, 12):
+    CORES.append("sysmon")
 
 PROGRAM = """
     import sys, threading
