@@ -62,8 +62,8 @@ BEFORE = AFTER.replace(
 
 
 @pytest.mark.parametrize("order", ["agent first", "gevent first"])
-@pytest.mark.parametrize("round", range(3))
-def test_gevent(stage: Stage, order: str, round: int) -> None:
+@pytest.mark.parametrize("attempt", range(2))
+def test_gevent(stage: Stage, order: str, attempt: int) -> None:
     """Greenlets do what they do without us and are hit, the API answers, the loop goes on, the exit does not wait."""
     stage.write("shop.py", AFTER if order == "agent first" else BEFORE)
     stage.write("plain.py", AFTER)

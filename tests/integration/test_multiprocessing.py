@@ -37,18 +37,18 @@ POOLS = """
         print("result pool", pool.map(price, range(6), 1))
         pool.close()
         pool.join()
-        with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as executor:
+        with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as executor:
             print("result executor", list(executor.map(price, range(6, 9))))
         queue = context.Queue()
         child = start(context, put, queue, 9)
         print("result queue", queue.get(timeout=20))
         child.join(20)
         print("result exit", child.exitcode)
-        for target, argument in ((sys.exit, 7), (os._exit, 8), (fail, 10)):
-            child = start(context, target, argument)
+        children = [start(context, target, n) for target, n in ((sys.exit, 7), (os._exit, 8), (fail, 10))]
+        for child in children:
             child.join(20)
             print("result exit", child.exitcode)
-        with context.Pool(2) as pool:  # ends its workers by SIGTERM
+        with context.Pool(1) as pool:  # ends its workers by SIGTERM
             print("result terminated", pool.apply(len, ((),)))
         print("result parent", price(11), flush=True)
 
@@ -175,7 +175,7 @@ FORKS = """
                 os._exit(3)
             sys.exit(4)
         statuses.append(wait(pid, number))
-        if number % 4 == 0:
+        if number % 10 == 0:
             print(f"forked {number} times", flush=True)
     over.set()
     for thread in threads:
@@ -192,7 +192,7 @@ def test_two_hundred_forks_under_traffic_do_not_hang(stage: Stage) -> None:
     process.wait_for_api()
     stage.logpoint(process.api, "forks.py", "worked", "{n}", condition="n >= -1")
     process.say("go")
-    for number in range(0, 200, 4):
+    for number in range(0, 200, 10):
         process.wait_for_line(f"forked {number} times", 30)
         point = stage.tracepoint(process.api, "forks.py", "worked", condition="n > 1000")
         assert process.api.delete(f"/points/{point['id']}").status == 204
