@@ -6,12 +6,10 @@ What a program prints as ``result …`` is its result; everything else it prints
 from __future__ import annotations
 
 import collections
-import contextlib
 import json
 import os
 import pathlib
 import re
-import signal
 import subprocess
 import sys
 import textwrap
@@ -59,11 +57,7 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         for process in self._started:
-            family = _descendants(process.process.pid) if process.process.poll() is None else []
             process.kill()
-            for pid in family:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
         self.sink.close()
 
     def write(self, name: str, source: str) -> pathlib.Path:
@@ -139,15 +133,6 @@ class Stage:
     def wait_for_messages(self, count: int, timeout: float = 15.0) -> Counter[str]:
         """The messages once so many have arrived."""
         return self.sink.wait_for(lambda: sum(self.messages().values()) >= count and self.messages(), timeout)
-
-
-def _descendants(pid: int) -> List[int]:
-    """The processes that this one has started, and those that they have; where /proc tells."""
-    found: List[int] = []
-    for path in pathlib.Path("/proc").glob(f"{pid}/task/*/children"):
-        for child in path.read_text().split():
-            found += [int(child), *_descendants(int(child))]
-    return found
 
 
 def results(lines: List[str]) -> List[str]:
