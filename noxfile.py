@@ -25,6 +25,8 @@ print(sys.version, "without the GIL" if not getattr(sys, "_is_gil_enabled", lamb
 TESTS = ["pytest>=7", "pytest-timeout", "pytest-randomly", "hypothesis"]
 #: Third-party programs that the tests put probes into or beside.
 TARGETS = ["httpx", "attrs"]
+#: Tools and servers that it has to get along with; not all of them exist for every interpreter.
+BESIDE = ["coverage", "debugpy", "gevent", "gunicorn", "uvicorn"]
 #: Those that every line of is probed.
 ORACLE = ["click", "attrs", "rich", "jinja2", "pygments", "networkx", "sqlglot", "lark", "parso"]
 
@@ -58,6 +60,19 @@ def frameworks(session: nox.Session) -> None:
         "tests/unit/test_control_openapi.py",
     )
     session.run("python", "-m", "pytest", *(session.posargs or files))
+
+
+@nox.session
+def beside(session: nox.Session) -> None:
+    """The agent beside coverage.py, debugpy, gevent, gunicorn and uvicorn, as far as they install here."""
+    _install(session)
+    for name in BESIDE:
+        command = ("python", "-m", "pip", "install", "-q", "--only-binary", ":all:", name)
+        session.run(*command, success_codes=[0, 1])
+    folder = pathlib.Path("tests/integration")
+    files = sorted(str(path) for path in folder.glob("test_beside_*.py"))
+    files += [str(folder / "test_servers.py"), str(folder / "test_multiprocessing.py")]
+    session.run("python", "-m", "pytest", *files, *session.posargs)
 
 
 @nox.session

@@ -7,11 +7,10 @@ things never wait for it: reading, and going to sleep.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from otel_tracepoints import pipeline, schema
+from otel_tracepoints import pipeline, schema, unpatched
 from otel_tracepoints.capture.redaction import RedactionPolicy
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.engine.base import Engine
@@ -98,10 +97,10 @@ class Debugger:
             fail=self._reporter.fail,
             observe=parts.emitter.observe,
         )
-        self._lock = threading.RLock()
+        self._lock = unpatched.RLock()
         self._live: Dict[str, _Live] = {}
         self._awake = not parts.asleep
-        self._unhooked = threading.Event()
+        self._unhooked = unpatched.Event()
         self._closed = False
         #: Threads that hold the lock because they are forking.
         self._forking: Set[int] = set()
@@ -303,22 +302,22 @@ class Debugger:
         to look at the heap) may find it stopped for ever.
         """
         if self._lock.acquire(timeout=FORK_PATIENCE):
-            self._forking.add(threading.get_ident())
+            self._forking.add(unpatched.get_ident())
 
     def after_fork_in_parent(self) -> None:
         """Changes may go on."""
-        if threading.get_ident() in self._forking:
-            self._forking.discard(threading.get_ident())
+        if unpatched.get_ident() in self._forking:
+            self._forking.discard(unpatched.get_ident())
             self._lock.release()
 
     def after_fork_in_child(self) -> None:
         """The child keeps probes and counts for itself; locks and threads are made anew."""
         self._forking = set()
         pipeline.after_fork_in_child()
-        self._lock = threading.RLock()
+        self._lock = unpatched.RLock()
         self._registry.after_fork_in_child()
         self._parts.engine.after_fork_in_child()
-        self._unhooked = threading.Event()
+        self._unhooked = unpatched.Event()
         self._timekeeper.after_fork_in_child(restart=bool(self._live))
         for id in (_PENDING, *([] if self._awake else [_HOOKS]), *self._live):
             self._timekeeper.poke(id)

@@ -54,8 +54,10 @@ def _is_helper(command: List[str]) -> bool:
     """Whether this is ``python -c 'from multiprocessing.… import main; …'``."""
     if "-c" not in command[:-1]:
         return False
-    program = command[command.index("-c") + 1]
-    return any(program.startswith((f"from {name} import", f"import {name}")) for name in _HELPERS)
+    # Later 3.13 and 3.14 put "import sys;" in front.
+    first = [statement.strip() for statement in command[command.index("-c") + 1].split(";")[:2]]
+    begins = tuple(f"{words} {name}" for name in _HELPERS for words in ("from", "import"))
+    return any(statement.startswith(begins) for statement in first)
 
 
 def _command() -> List[str]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import threading
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-from otel_tracepoints import allowance
+from otel_tracepoints import allowance, unpatched
 from otel_tracepoints.agent import Agent
 from otel_tracepoints.config import Settings
 from otel_tracepoints.errors import ConfigError
@@ -28,7 +27,7 @@ class _Process:
         self.agent: Optional[Agent] = None
         #: The one that is being started or stopped.
         self.changing: Optional[Agent] = None
-        self.lock = threading.RLock()
+        self.lock = unpatched.RLock()
         self.arguments: Mapping[str, Any] = {}
         self.hooked = False
         #: Thread → the agents that wait for its fork.
@@ -147,18 +146,18 @@ def _at_exit() -> None:
 def _before_fork() -> None:
     # Those are released again that were held, whoever starts or stops meanwhile.
     agents = [each for each in {_PROCESS.agent, _PROCESS.changing} if each is not None]
-    _PROCESS.forking[threading.get_ident()] = agents
+    _PROCESS.forking[unpatched.get_ident()] = agents
     for agent in agents:
         agent._before_fork()
 
 
 def _after_fork_in_parent() -> None:
-    for agent in _PROCESS.forking.pop(threading.get_ident(), ()):
+    for agent in _PROCESS.forking.pop(unpatched.get_ident(), ()):
         agent._after_fork_in_parent()
 
 
 def _after_fork_in_child() -> None:
-    _PROCESS.lock = threading.RLock()  # another thread may have held it
+    _PROCESS.lock = unpatched.RLock()  # another thread may have held it
     _PROCESS.forking = {}
     agent, changing = _PROCESS.agent, _PROCESS.changing
     _PROCESS.changing = None

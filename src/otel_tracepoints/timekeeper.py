@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import heapq
 import logging
-import threading
 import time
 from _queue import Empty, SimpleQueue  # not queue.SimpleQueue, which gevent replaces
 from typing import Callable, Dict, List, Mapping, Optional, Set, Tuple
 
-from otel_tracepoints.emission.threads import start_thread
+from otel_tracepoints import unpatched
+from otel_tracepoints.emission.threads import OwnThread, start_thread
 from otel_tracepoints.limits import Clock
 from otel_tracepoints.pipeline import guard_thread
 
@@ -38,8 +38,8 @@ class Timekeeper:
         self._work = work
         self._pokes: SimpleQueue[Optional[str]] = SimpleQueue()
         self._running = False
-        self._thread: Optional[threading.Thread] = None
-        self._lock = threading.Lock()
+        self._thread: Optional[OwnThread] = None
+        self._lock = unpatched.Lock()
 
     def poke(self, id: str) -> None:
         """Look at this one now, or once started. Safe on the hit path."""
@@ -61,7 +61,7 @@ class Timekeeper:
             pokes, self._pokes = self._pokes, SimpleQueue()
         if running:
             pokes.put(None)
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None:
             thread.join(timeout)
 
     def after_fork_in_child(self, restart: bool) -> None:
@@ -70,7 +70,7 @@ class Timekeeper:
         self._pokes = SimpleQueue()
         self._thread = None
         self._running = False
-        self._lock = threading.Lock()
+        self._lock = unpatched.Lock()
         if running and restart:
             self.start()
 

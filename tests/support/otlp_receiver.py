@@ -18,7 +18,6 @@ from __future__ import annotations
 import gzip
 import http.server
 import json
-import socket
 import threading
 import time
 import zlib
@@ -26,6 +25,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from tests.support.grpc_server import Call, GrpcServer
 from tests.support.otlp_decode import records_of
+from tests.support.ports import closed_port as closed_port
 from tests.support.tls import server_context
 
 SIGNALS = ("traces", "logs", "metrics")
@@ -69,13 +69,6 @@ def _signal(method: str) -> str:
     # /opentelemetry.proto.collector.trace.v1.TraceService/Export
     package = method.split(".")[3] if method.count(".") > 4 else ""
     return {"trace": "traces"}.get(package, package)
-
-
-def closed_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class OtlpReceiver:

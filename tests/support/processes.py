@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +21,9 @@ def instrument_command(*command: str) -> List[str]:
     script = pathlib.Path(sys.executable).with_name("opentelemetry-instrument")
     if script.exists():
         return [str(script), *command]
-    return [sys.executable, "-m", "opentelemetry.instrumentation.auto_instrumentation", *command]
+    # The package cannot be run with -m; this is all that the script does.
+    program = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
+    return [sys.executable, "-c", program, *command]
 
 
 class Process:
@@ -52,6 +56,8 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             universal_newlines=True,
+            # So that what it leaves behind can be found, whose child that is by then.
+            start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -99,16 +105,34 @@ class Process:
         return code
 
     def kill(self) -> None:
-        """End it whatever it does."""
+        """End it whatever it does, and every process that it started."""
+        for pid in _session(self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(10)
+        self._reader.join(10)
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 try:
                     stream.close()
                 except OSError:
                     pass
+
+
+def _session(leader: int) -> List[int]:
+    """The other processes of a session, where /proc tells."""
+    found: List[int] = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # pid (name) state parent group session; a name may hold anything.
+            session = int(path.read_text("utf-8", "replace").rpartition(")")[2].split()[3])
+        except OSError:
+            continue
+        if session == leader and int(path.parent.name) != leader:
+            found.append(int(path.parent.name))
+    return found
 
 
 def run_python(code: str, environment: Optional[Mapping[str, str]] = None, timeout: float = 60.0) -> str:

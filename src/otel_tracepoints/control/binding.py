@@ -7,6 +7,7 @@ import os
 import socket
 from typing import List, Tuple
 
+from otel_tracepoints import unpatched
 from otel_tracepoints.errors import ConfigError, ControlApiError
 
 _PORT_IS_TAKEN = (errno.EADDRINUSE, errno.EACCES, getattr(errno, "WSAEADDRINUSE", errno.EADDRINUSE))
@@ -50,7 +51,7 @@ def _address(host: str) -> Tuple[int, str]:
 
 
 def _bound(family: int, address: str, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock: socket.socket = unpatched.Socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":
             # Elsewhere this option lets another process take the port from us.

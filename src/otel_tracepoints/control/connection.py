@@ -20,6 +20,7 @@ from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error, InternalServerError, RequestEntityTooLarge
 
+from otel_tracepoints import unpatched
 from otel_tracepoints.control.app import EXCHANGE_KEY, MAX_BODY_BYTES, TOO_LARGE_KEY
 from otel_tracepoints.control.parking import Exchange, Parked
 from otel_tracepoints.control.refusal import STATUS, Refusal, error_form, internal
@@ -120,6 +121,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     #: How much more may be read and thrown away before the connection is closed.
     linger_bytes = 0
     linger_until = 0.0
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.requests_lock = unpatched.Lock()
+        self.outbuf_lock = unpatched.Condition(unpatched.RLock())
 
     def add_channel(self, map: Optional[Dict[int, Any]] = None) -> None:
         """It is open."""

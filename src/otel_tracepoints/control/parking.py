@@ -6,12 +6,13 @@ start when there may be one, when its time is over, or when we stop.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Callable, Dict, List, Optional
 
+from otel_tracepoints import unpatched
 from otel_tracepoints.control.target import Target
 from otel_tracepoints.control.tracing import RequestSpan
+from otel_tracepoints.emission.threads import OwnThread, start_thread
 from otel_tracepoints.schema.query import HitQuery
 
 #: One more waiting request is answered at once, with an empty page.
@@ -65,18 +66,17 @@ class ParkingLot:
     def __init__(self, target: Target, wake_loop: Callable[[], None]) -> None:
         self._target = target
         self._wake_loop = wake_loop
-        self._lock = threading.Lock()
+        self._lock = unpatched.Lock()
         self._parked: Dict[Exchange, None] = {}
-        self._changed = threading.Event()
-        self._stopping = threading.Event()
+        self._changed = unpatched.Event()
+        self._stopping = unpatched.Event()
         self._cancel: Callable[[], None] = _nothing
-        self._thread: Optional[threading.Thread] = None
+        self._thread: Optional[OwnThread] = None
 
     def start(self) -> None:
         """Listen for hits. The thread sleeps until one arrives while somebody waits."""
         self._cancel = self._target.on_hit(self.on_hit)
-        self._thread = threading.Thread(target=self._watch, name="otel-tracepoints-control-hits", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._watch, "otel-tracepoints-control-hits")
 
     def stop(self, timeout: float) -> None:
         """Forget all that wait; their connections are closed by the server."""
@@ -89,7 +89,7 @@ class ParkingLot:
         for exchange in parked:
             exchange.abandon()
         thread = self._thread
-        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
+        if thread is not None:
             thread.join(timeout)
 
     def has_room(self) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import threading
 import time
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
+from otel_tracepoints import unpatched
 from otel_tracepoints.config import Settings
 from otel_tracepoints.control.app import ControlApp
 from otel_tracepoints.control.bearer import MadeToken, configured_token, make_token, remove_token
@@ -19,6 +19,7 @@ from otel_tracepoints.control.target import Target
 from otel_tracepoints.control.tracing import Tracing
 from otel_tracepoints.control.wire import WireServer
 from otel_tracepoints.control.workers import Workers
+from otel_tracepoints.emission.threads import OwnThread, start_thread
 
 _LOGGER = logging.getLogger("otel_tracepoints")
 
@@ -29,7 +30,8 @@ _LOOPBACK = "127.0.0.1"
 class _Running(NamedTuple):
     wire: WireServer
     workers: Workers
-    thread: threading.Thread
+    #: Of the loop; None while it could not be started.
+    thread: Optional[OwnThread]
     address: str
     port: int
     made: Optional[MadeToken]
@@ -47,7 +49,7 @@ class ControlServer:
         self._settings = settings
         self._target = target
         self._health = health
-        self._lock = threading.Lock()
+        self._lock = unpatched.Lock()
         self._running: Optional[_Running] = None
 
     @property
@@ -83,7 +85,7 @@ class ControlServer:
 
     def after_fork_in_child(self) -> None:
         """The API is the parent's: close the inherited descriptors here, never block."""
-        self._lock = threading.Lock()
+        self._lock = unpatched.Lock()
         running, self._running = self._running, None
         if running is not None:
             running.wire.after_fork_in_child()
@@ -95,17 +97,15 @@ class ControlServer:
         app = ControlApp(self._target, self._health, Guard(token, port), tracing)
         workers = Workers()
         wire = WireServer(app, sock, workers, lambda wake: ParkingLot(self._target, wake))
-        thread = threading.Thread(target=wire.run, name="otel-tracepoints-control", daemon=True)
-        running = _Running(wire, workers, thread, address, port, made, os.getpid())
+        running = _Running(wire, workers, None, address, port, made, os.getpid())
         try:
             workers.start()
             wire.lot.start()
-            thread.start()
+            return running._replace(thread=start_thread(wire.run, "otel-tracepoints-control"))
         except BaseException:
             # Late in an interpreter's exit no thread can be started.
             _end(running, 1.0)
             raise
-        return running
 
     def _secured_socket(self) -> Tuple[socket.socket, Optional[str], Optional[MadeToken]]:
         """A listening socket and its token: an address that others can reach always has one."""
@@ -141,9 +141,9 @@ def _end(running: _Running, timeout: float) -> None:
     running.wire.lot.stop(timeout / 4)
     running.workers.stop(timeout / 2)
     running.wire.stop()
-    if running.thread.is_alive() and running.thread is not threading.current_thread():
+    if running.thread is not None:
         running.thread.join(max(0.1, deadline - time.monotonic()))
-    if not running.thread.is_alive():
+    if running.thread is None or not running.thread.is_alive():
         running.wire.dispose()
     if running.made is not None:
         remove_token(running.made.path)

@@ -11,7 +11,6 @@ import logging
 import os
 import select
 import socket
-import threading
 import time
 from typing import Any, Callable, Optional, Tuple
 
@@ -19,6 +18,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 
+from otel_tracepoints import unpatched
 from otel_tracepoints.control.app import MAX_BODY_BYTES
 from otel_tracepoints.control.connection import LINGER_SECONDS, Channel
 from otel_tracepoints.control.parking import MAX_PARKED, ParkingLot
@@ -36,7 +36,6 @@ _IDLE_SECONDS, _CLEANUP_SECONDS = 120, 30
 _NEVER = 2**31 - 1
 #: Seconds before the loop goes on after an error of its own: it must not spin.
 _PAUSE_AFTER_ERROR = 0.1
-_USE_POLL = hasattr(select, "poll")
 
 
 class WireServer(TcpWSGIServer):  # type: ignore[misc]
@@ -60,7 +59,7 @@ class WireServer(TcpWSGIServer):  # type: ignore[misc]
     ) -> None:
         self._stopping = False
         self._port_closing = False
-        self._trigger_lock = threading.Lock()
+        self._trigger_lock = unpatched.Lock()
         self._listening = sock
         self._open: Tuple[Optional[socket.socket], ...] = (sock,)
         self.lot = make_lot(self.pull_trigger)
@@ -90,6 +89,7 @@ class WireServer(TcpWSGIServer):  # type: ignore[misc]
             sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
             bind_socket=False,
         )
+        self.trigger.lock = unpatched.Lock()
 
     def set_reuse_addr(self) -> None:
         """Whoever bound the socket decided that."""
@@ -117,15 +117,32 @@ class WireServer(TcpWSGIServer):  # type: ignore[misc]
         """Serve until `stop`."""
         while not self._stopping:
             try:
-                wasyncore.loop(self._timeout(), _USE_POLL, self._map, 1)
+                self._wait(self._timeout())
                 if self._port_closing and self.socket is not None:
                     self.handle_close()
                 self.lot.expire()
                 self._sweep()
             except Exception:
                 _LOGGER.exception("The control API's loop failed; it goes on")
-                time.sleep(_PAUSE_AFTER_ERROR)
+                unpatched.sleep(_PAUSE_AFTER_ERROR)
         self.dispose()
+
+    def _wait(self, seconds: Optional[float]) -> None:
+        """One round of waitress's loop; with a poll that no greenlet has a part in."""
+        if unpatched.poll is None:
+            wasyncore.loop(seconds, use_poll=False, map=self._map, count=1)
+            return
+        polled = unpatched.poll()
+        for descriptor, each in list(self._map.items()):
+            wanted = select.POLLIN | select.POLLPRI if each.readable() else 0
+            if each.writable() and not each.accepting:
+                wanted |= select.POLLOUT
+            if wanted:
+                polled.register(descriptor, wanted)
+        for descriptor, events in polled.poll(None if seconds is None else int(seconds * 1000)):
+            ready = self._map.get(descriptor)
+            if ready is not None:
+                wasyncore.readwrite(ready, events)
 
     def dispose(self) -> None:
         """Close everything that is open; the loop does so at its end."""

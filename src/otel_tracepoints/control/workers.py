@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import collections
+import functools
 import logging
-import threading
 import time
 from typing import Deque, List, Protocol
+
+from otel_tracepoints import unpatched
+from otel_tracepoints.emission.threads import OwnThread, start_thread
 
 _LOGGER = logging.getLogger("otel_tracepoints")
 
@@ -38,21 +41,15 @@ class Workers:
     def __init__(self) -> None:
         self._urgent: Deque[Work] = collections.deque()
         self._normal: Deque[Work] = collections.deque()
-        self._condition = threading.Condition()
+        self._condition = unpatched.Condition()
         self._stopping = False
-        self._threads: List[threading.Thread] = []
+        self._threads: List[OwnThread] = []
 
     def start(self) -> None:
         """Start the threads. They sleep until there is work."""
         for number in range(THREADS + RESERVED):
-            thread = threading.Thread(
-                target=self._run,
-                args=(number < RESERVED,),
-                name=f"otel-tracepoints-control-{number}",
-                daemon=True,
-            )
-            thread.start()
-            self._threads.append(thread)
+            run = functools.partial(self._run, urgent_only=number < RESERVED)
+            self._threads.append(start_thread(run, f"otel-tracepoints-control-{number}"))
 
     def add_task(self, task: Work) -> None:
         """Have a request answered; waitress calls this."""
@@ -73,8 +70,7 @@ class Workers:
             task.cancel()
         deadline = time.monotonic() + timeout
         for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self, urgent_only: bool) -> None:
         while True:

@@ -7,8 +7,9 @@ path.
 
 from __future__ import annotations
 
-import threading
 from typing import Callable, Dict, List, NamedTuple
+
+from otel_tracepoints import unpatched
 
 #: Reports that may wait: they are rate-limited at their source, so this is never met.
 _MAX_REPORTS = 512
@@ -31,7 +32,7 @@ class Accounts:
         self.places: List[None] = [None] * capacity
         self.report_places: List[None] = [None] * _MAX_REPORTS
         #: Guards everything below; never taken on the hit path.
-        self.changed = threading.Condition(threading.Lock())
+        self.changed = unpatched.Condition()
         self._sent = self._dropped = self._on_spans = 0
         self._forwarded = self._settled = 0
         self._written_off = False

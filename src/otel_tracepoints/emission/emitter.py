@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextvars
 import sys
-import threading
 import time
 from _queue import SimpleQueue  # not queue.SimpleQueue, which gevent replaces
 from types import FrameType
@@ -26,7 +25,7 @@ from otel_tracepoints.emission.link import Link
 from otel_tracepoints.emission.metrics import HitCounts, Reading, SelfMetrics
 from otel_tracepoints.emission.recorder import Recorder
 from otel_tracepoints.emission.spans import context_of, current_span, inside_telemetry
-from otel_tracepoints.emission.threads import start_from_hit_path, start_thread
+from otel_tracepoints.emission.threads import OwnThread, start_from_hit_path, start_thread
 from otel_tracepoints.emission.transport import Verdict
 from otel_tracepoints.emission.worker import ExportWorker, Health, MetricSchedule, Stop
 from otel_tracepoints.model import Outcome, Report, Snapshot, TraceContext
@@ -73,7 +72,7 @@ class Emitter:
         self._running = False
         #: Holds one ticket while threads have to be started by the next hit (after a fork).
         self._revive: List[None] = []
-        self._threads: List[threading.Thread] = []
+        self._threads: List[OwnThread] = []
         self._accounts = Accounts(self._settings.queue_size)
         self._log = HitLog()
         self._outbox: Any = SimpleQueue()
@@ -235,9 +234,7 @@ class Emitter:
 
     def _start_threads(self) -> None:
         for body, name in ((self._record_thread, "recorder"), (self._export_thread, "export")):
-            thread = start_thread(body, f"otel-tracepoints-{name}")
-            if thread is not None:
-                self._threads.append(thread)
+            self._threads.append(start_thread(body, f"otel-tracepoints-{name}"))
 
     def _start_revived(self) -> None:
         try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from typing import Any, Deque, Dict, Iterable, List, NamedTuple, Optional
 
+from otel_tracepoints import unpatched
 from otel_tracepoints.model import ProbeType, Snapshot
 
 #: Hits that are remembered (control-api: "the bounded memory").
@@ -36,7 +36,7 @@ class HitLog:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._hits: Deque[Snapshot] = deque(maxlen=capacity)
         self._last = 0
-        self._changed = threading.Condition(threading.Lock())
+        self._changed = unpatched.Condition()
         self._closed = False
 
     @property

@@ -7,11 +7,11 @@ process.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from _queue import Empty
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
+from otel_tracepoints import unpatched
 from otel_tracepoints.emission.accounts import Settled
 from otel_tracepoints.emission.delivery import Delivered, Delivery, Item, Source
 
@@ -98,10 +98,10 @@ class ExportWorker:
         self._failing = False
         self._hopeless = False
         #: Set while somebody waits for the queue to be empty: no lingering then.
-        self.hurry = threading.Event()
+        self.hurry = unpatched.Event()
         self._stop_at: Optional[float] = None
-        self._stopping = threading.Event()
-        self.finished = threading.Event()
+        self._stopping = unpatched.Event()
+        self.finished = unpatched.Event()
 
     def begin_stop(self, deadline: float) -> None:
         """From now on: no second tries, and nothing may take longer than ``deadline`` (monotonic)."""

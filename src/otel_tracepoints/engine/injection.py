@@ -12,11 +12,11 @@ present one are watched by `running.RunningFrames` until they leave.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from types import CodeType
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
+from otel_tracepoints import unpatched
 from otel_tracepoints.engine import holders
 from otel_tracepoints.engine.anatomy import Anatomy
 from otel_tracepoints.engine.base import CodeSite, Handler, Watch
@@ -70,7 +70,7 @@ class InjectionEngine:
         if importlib.util.find_spec("bytecode") is None:
             raise EngineUnavailable("The package bytecode is not installed, so no code can be rewritten.")
         self.reason = f"code rewriting, because Python 3.{sys.version_info[1]} has no sys.monitoring"
-        self._lock = threading.RLock()
+        self._lock = unpatched.RLock()
         self._ledger = Ledger()
         self._bodies: Dict[int, _Body] = {}
         #: Identity of a code object that may still run → line → number, for the watched lines
@@ -133,7 +133,7 @@ class InjectionEngine:
 
     def after_fork_in_child(self) -> None:
         """The rewritten code is inherited; only a lock held elsewhere is not ours."""
-        self._lock = threading.RLock()
+        self._lock = unpatched.RLock()
         self._running.after_fork_in_child()
 
     def close(self) -> None:

@@ -22,11 +22,11 @@ from __future__ import annotations
 
 import collections
 import sys
-import threading
 import time
 from types import CodeType
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
+from otel_tracepoints import unpatched
 from otel_tracepoints.engine.base import CodeSite, Handler, Watch
 from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.errors import EngineUnavailable, PlacingFailed
@@ -60,7 +60,7 @@ class MonitoringEngine:
         if monitoring is None:
             raise EngineUnavailable("This Python has no sys.monitoring (3.12 and later have).")
         self._monitoring = monitoring
-        self._lock = threading.RLock()
+        self._lock = unpatched.RLock()
         self._ledger = Ledger()
         self._table: _Table = {}
         self._closed = False
@@ -115,7 +115,7 @@ class MonitoringEngine:
 
     def after_fork_in_child(self) -> None:
         """Tool id, callbacks and events are inherited; only a lock held elsewhere is not ours."""
-        self._lock = threading.RLock()
+        self._lock = unpatched.RLock()
 
     def close(self) -> None:
         """See `engine.base.Engine.close`."""
@@ -274,7 +274,7 @@ def _let_callbacks_return(callbacks: Sequence[Callable[..., object]]) -> None:
     deciding = [frame for frame in present if any(frame.f_code is code for code in codes)]
     deadline = time.monotonic() + 0.05
     while True:
-        time.sleep(0.0005)
+        unpatched.sleep(0.0005)
         present = list(sys._current_frames().values())
         deciding = [frame for frame in deciding if any(frame is other for other in present)]
         if not deciding or time.monotonic() > deadline:

@@ -12,6 +12,7 @@ import threading
 from types import CodeType, FrameType
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from otel_tracepoints import unpatched
 from otel_tracepoints.engine.base import CodeSite, Handler, Watch
 from otel_tracepoints.engine.hook import FORGIVES, dispatch, forgive
 from otel_tracepoints.engine.ledger import Ledger, Watched
@@ -35,7 +36,7 @@ class SettraceEngine:
 
     def __init__(self) -> None:
         self.reason = "sys.settrace"
-        self._lock = threading.RLock()
+        self._lock = unpatched.RLock()
         self._ledger = Ledger()
         self._table: Dict[int, Dict[int, Tuple[Handler, ...]]] = {}
         self._global, self._local = _tracers(self._table)
@@ -83,7 +84,7 @@ class SettraceEngine:
 
     def after_fork_in_child(self) -> None:
         """This thread's tracer is inherited; only a lock held elsewhere is not ours."""
-        self._lock = threading.RLock()
+        self._lock = unpatched.RLock()
 
     def close(self) -> None:
         """See `engine.base.Engine.close`."""

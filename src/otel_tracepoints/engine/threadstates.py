@@ -12,7 +12,6 @@ place is fixed per version; `unavailable` tries it out before it is trusted.
 
 from __future__ import annotations
 
-import _thread
 import collections
 import ctypes
 import gc
@@ -21,6 +20,8 @@ import sys
 from itertools import accumulate, chain, compress, repeat, takewhile, tee
 from types import FrameType
 from typing import Any, Callable, Iterator, List, Optional
+
+from otel_tracepoints import unpatched
 
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 #: Of ``c_tracefunc`` in ``PyThreadState``; of ``use_tracing`` and ``c_traceobj`` in 3.8's.
@@ -182,7 +183,7 @@ class ThreadStates:
 
     def deliver(self, error: Any) -> None:
         """Raise an exception of this class in this thread, as soon as it runs its own code again."""
-        self._api.raise_in(_thread.get_ident(), error)
+        self._api.raise_in(unpatched.get_ident(), error)
 
     def _write(self, states: Iterator[int], function: int) -> None:
         """3.8: what PyEval_SetTrace writes, into any state."""
@@ -223,7 +224,7 @@ class ThreadStates:
         # set by its own function: so one is, in a thread that sleeps until the others are gone.
         if self._keeper is not None:
             return
-        asleep, set_up = _thread.allocate_lock(), _thread.allocate_lock()
+        asleep, set_up = unpatched.Lock(), unpatched.Lock()
         asleep.acquire()
         set_up.acquire()
         api = self._api
@@ -235,7 +236,7 @@ class ThreadStates:
             asleep.acquire()
             api.set_own(None, None)
 
-        _thread.start_new_thread(keep, ())
+        unpatched.start_new_thread(keep, ())
         set_up.acquire()
         self._keeper = asleep
 
@@ -252,7 +253,7 @@ def _idle(_object: object, _frame: FrameType, _what: int, _argument: object) -> 
 def unavailable() -> Optional[str]:
     """Why threads cannot be given a trace function here; None if they can. Tries it in a new thread."""
     answers: List[Optional[str]] = []
-    done = _thread.allocate_lock()
+    done = unpatched.Lock()
     done.acquire()
 
     def attempt() -> None:
@@ -263,7 +264,7 @@ def unavailable() -> Optional[str]:
         done.release()
 
     try:
-        _thread.start_new_thread(attempt, ())
+        unpatched.start_new_thread(attempt, ())
     except RuntimeError as error:
         return str(error)
     if not done.acquire(timeout=10):

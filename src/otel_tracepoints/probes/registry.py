@@ -7,10 +7,10 @@ hit path knows an entry's counters and nothing else.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
+from otel_tracepoints import unpatched
 from otel_tracepoints.errors import DuplicateId, PointNotFound
 from otel_tracepoints.limits import Clock, Count, HitBudget
 from otel_tracepoints.model import Location, Outcome, Probe, ProbeState
@@ -104,7 +104,7 @@ class Registry:
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._entries: Dict[str, Entry] = {}
-        self._lock = threading.Lock()
+        self._lock = unpatched.Lock()
 
     def add(self, probe: Probe, path: str) -> Entry:
         """A new entry.
@@ -179,7 +179,7 @@ class Registry:
 
     def after_fork_in_child(self) -> None:
         """Another thread may have held the lock when the process forked."""
-        self._lock = threading.Lock()
+        self._lock = unpatched.Lock()
 
     def _passes(self, entry: Entry, wanted: PointFilter, same_file: Callable[[Entry, str], bool]) -> bool:
         probe = entry.probe
