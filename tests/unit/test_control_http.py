@@ -143,12 +143,13 @@ def test_idle_connections_are_bounded_and_lock_nobody_out(monkeypatch: pytest.Mo
 
 
 def test_the_switch_works_while_every_other_thread_is_busy(served: Served) -> None:
-    """Sleep, wake and health have a thread of their own."""
+    """Sleep and health have a thread of their own, which waking, that may take long, does not get."""
     served.debugger.unblocked.clear()
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
         try:
-            busy = [pool.submit(served.api.get, "/lines?file=a.py") for _ in range(12)]
-            for call in (("POST", "/sleep"), ("GET", "/health"), ("POST", "/wake")):
+            busy = [pool.submit(served.api.post, "/wake") for _ in range(4)]
+            busy += [pool.submit(served.api.get, "/lines?file=a.py") for _ in range(8)]
+            for call in (("POST", "/sleep"), ("GET", "/health"), ("POST", "/sleep")):
                 started = time.monotonic()
                 assert served.api.request(*call).status == 200
                 assert time.monotonic() - started < 2
