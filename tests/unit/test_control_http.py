@@ -15,6 +15,7 @@ from tests.support.control import Served, raw_exchange, serving
 from otel_tracepoints.control import connection, wire
 
 LIMIT = 1024 * 1024
+POINT = {"file": "a.py", "line": 3, "message": "x"}
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,23 @@ def test_the_switch_works_while_every_other_thread_is_busy(served: Served) -> No
         finally:
             served.debugger.unblocked.set()
         assert {reply.result().status for reply in busy} == {200}
+
+
+def test_who_only_asks_does_not_wait_for_changes(served: Served) -> None:
+    """However many changes wait for the one that is being made, questions are answered at once."""
+    served.debugger.unblocked.clear()
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        try:
+            changes = [pool.submit(served.api.post, "/wake") for _ in range(6)]
+            changes += [pool.submit(served.api.post, "/logpoints", POINT) for _ in range(6)]
+            for path in ("/points", "/hits", "/openapi.json") * 2:
+                started = time.monotonic()
+                assert served.api.get(path).status == 200
+                assert time.monotonic() - started < 2
+            assert sum(change.done() for change in changes) <= 6  # those that came before the first /wake
+        finally:
+            served.debugger.unblocked.set()
+        assert {reply.result().status for reply in changes} == {200, 201}
 
 
 def test_a_client_that_asks_and_never_reads_is_let_go(

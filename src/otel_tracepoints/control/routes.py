@@ -212,7 +212,7 @@ ROUTES: Tuple[Route, ...] = (
         action="sleep",
         urgent=True,
     ),
-    # Not urgent: it places probes, which takes its time, and would take it from the switch's thread.
+    # Not urgent: it places probes, which takes its time, and would keep the switch waiting for its thread.
     Route("POST", "/wake", "wake", "All probes on again.", "State", query=None, action="wake"),
     Route("GET", "/openapi.json", "openapi", "This document.", "OpenApi", open=True),
 )
