@@ -7,18 +7,13 @@ own, and a sink that is one more. The exit status says whether all promises were
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import pathlib
-import subprocess
 import sys
 import tempfile
-from typing import Callable, Dict, Iterator, List
+from typing import Callable, Dict
 
 from tests.load.figures import Figures
 from tests.load.scenarios import Scene, everything_at_once, many_points, receiver_agrees
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 SCENARIOS: Dict[str, Callable[[Scene], None]] = {
     "rate": everything_at_once,
