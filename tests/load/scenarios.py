@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import pathlib
-import subprocess
-import sys
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple
 
-from tests.load.crowd import SERVICE, line_of
+from tests.load.crowd import line_of
 from tests.load.figures import Figures, Sampler, resident_mib, share_of, switched_off, timed
+from tests.load.processes import Clients, nothing_else, own_sink, service, sink_url
 from tests.support.api_client import ApiClient
 from tests.support.live import WIDE_OPEN, ok
-from tests.support.otlp_receiver import OtlpReceiver, closed_port
-from tests.support.processes import Process, instrument_command
+from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.processes import Process
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 #: What is promised of a health check and of the operator's switch, in milliseconds.
 HEALTH_MS, SWITCH_MS = 50.0, 100.0
 #: MiB that a process may grow by while nothing but traffic happens.
 GROWTH_MIB = 16.0
 #: Seconds before memory is looked at: caches and pools fill up first.
 WARM_UP = 10.0
+#: The last part of the time, in which all probes are switched off and on again and again.
+SWITCHING = 0.25
+#: Events that our sink keeps without a file.
+SINK_EVENTS = 10_000
 
 
 class Scene(NamedTuple):
@@ -39,28 +40,30 @@ class Scene(NamedTuple):
 def everything_at_once(scene: Scene) -> None:
     """Hits for a minute, into our sink, while pollers wait and a hundred clients and slow ones ask."""
     figures, seconds = scene.figures, scene.seconds
-    with own_sink() as (sink, sink_pid), nothing_else() as bare, service(scene, sink_url(sink)) as app:
+    with own_sink() as (sink, sink_pid), nothing_else() as bare, service(scene.folder, sink_url(sink)) as app:
         points = set_points(app)
         app.say(f"traffic {scene.rate / len(points)} {seconds}")
         memory = Sampler(lambda: resident_mib(app.process.pid), 1.0)
         sink_memory = Sampler(lambda: resident_mib(sink_pid), 1.0)
         health = Sampler(lambda: timed(app.api, "GET", "/health"), 0.1)
-        switch = Sampler(lambda: switched_off(app.api), 5.0)
+        switch = Sampler(lambda: switched_off(app.api), 0.5)
         beside = Sampler(lambda: timed(bare, "GET", "/"), 0.1)
         with contextlib.ExitStack() as stack:
             crowds = {
                 manner: stack.enter_context(Clients(app, seconds - 2, manner))
                 for manner in ("mixed", "polls", "follow", "slow")
             }
-            for sampler in (memory, sink_memory, health, switch, beside):
+            for sampler in (memory, sink_memory, health, beside):
                 stack.enter_context(sampler)
-            calls, wrong = map(int, app.wait_for_line("calls", seconds + 30).split()[1:])
+            time.sleep(seconds * (1 - SWITCHING))
+            figures.tell("hits a second", emitted_by(app, points) / seconds / (1 - SWITCHING), "/s")
+            at_first = hits_in(sink)
+            stack.enter_context(switch)
+            calls, wrong = map(int, app.wait_for_line("calls", seconds + 60).split()[1:])
         figures.tell("calls of the application a second", calls / seconds, "/s")
         figures.tell("its wrong results", wrong, "", 0)
-        account(figures, app, points, seconds)
-        report = ok(sink.get("/health"))
-        emitted = sum(ok(app.api.get(f"/points/{id}"))["hitCount"] for id in points)
-        figures.tell("hits that the sink did not get", abs(emitted - hits_in(sink, report)), "", 0)
+        account(figures, app, points)
+        figures.tell("hits that the sink did not get", abs(emitted_by(app, points) - hits_in(sink)), "", 0)
         figures.tell("a server that does nothing, 95 %", share_of(beside.seen, 95), "ms")
         figures.latency("GET /health", health.seen, HEALTH_MS, beside.seen)
         figures.latency("POST /sleep", switch.seen, SWITCH_MS, beside.seen)
@@ -69,11 +72,12 @@ def everything_at_once(scene: Scene) -> None:
             clients.tell(figures, manner)
         figures.tell("hits that followers missed", crowds["follow"].found["missed"], "", 0)
         warm = min(int(WARM_UP), len(memory.seen) // 2)
-        half = len(sink_memory.seen) // 2  # its memory holds 10 000 events, which come first
+        filled = int(len(sink_memory.seen) * (1 - SWITCHING))
         figures.tell("memory of the application", memory.seen[-1], "MiB")
         figures.tell("its growth", memory.seen[-1] - memory.seen[warm], "MiB", GROWTH_MIB)
         figures.tell("memory of the sink", sink_memory.seen[-1], "MiB")
-        figures.tell("its growth", sink_memory.seen[-1] - sink_memory.seen[half], "MiB", GROWTH_MIB)
+        growth = sink_memory.seen[-1] - sink_memory.seen[filled]
+        figures.tell("its growth", growth, "MiB", GROWTH_MIB if at_first > SINK_EVENTS else None)
         end(figures, app)
 
 
@@ -81,11 +85,12 @@ def receiver_agrees(scene: Scene) -> None:
     """As many hits again for ten seconds, into a receiver that is not ours: each arrives, and once."""
     figures, seconds = scene.figures, min(scene.seconds, 10.0)
     for protocol in ("http", "grpc"):
-        with OtlpReceiver(protocol) as receiver, service(scene, receiver.url) as app:
+        with OtlpReceiver(protocol) as receiver, service(scene.folder, receiver.url) as app:
             points = set_points(app)
             app.say(f"traffic {scene.rate / len(points)} {seconds}")
             app.wait_for_line("calls", seconds + 30)
-            account(figures, app, points, seconds)
+            figures.tell("hits a second", emitted_by(app, points) / seconds, "/s")
+            account(figures, app, points)
             for id in points:
                 emitted = ok(app.api.get(f"/points/{id}"))["hitCount"]
                 counts = sorted(
@@ -105,7 +110,7 @@ def many_points(scene: Scene) -> None:
     program.write_text(
         "".join(f"def f{n}(n):\n" + "    n += 1\n" * 8 + "    return n\n" for n in range(-(-count // 10)))
     )
-    with OtlpReceiver("http") as receiver, nothing_else() as bare, service(scene, receiver.url) as app:
+    with OtlpReceiver("http") as receiver, nothing_else() as bare, service(scene.folder, receiver.url) as app:
         app.say(f"many {program}")
         app.wait_for_line("many")
         before = resident_mib(app.process.pid)
@@ -148,104 +153,6 @@ def many_points(scene: Scene) -> None:
         end(figures, app)
 
 
-@contextlib.contextmanager
-def own_sink() -> Iterator[Any]:
-    """``otel-tracepoints sink`` as a process: its client, and its process id."""
-    port = closed_port()
-    code = "from otel_tracepoints.cli.sink import command; command()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, "--port", str(port)], stdout=subprocess.DEVNULL
-    ) as process:
-        try:
-            client = ApiClient(f"http://127.0.0.1:{port}")
-            until_answered(client)
-            yield client, process.pid
-        finally:
-            process.terminate()
-
-
-def sink_url(sink: ApiClient) -> str:
-    """Where it takes OTLP."""
-    return f"http://{sink.host}:{sink.port}"
-
-
-NOTHING = """
-import http.server
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-    def log_message(self, *arguments):
-        pass
-http.server.ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
-"""
-
-
-@contextlib.contextmanager
-def nothing_else() -> Iterator[ApiClient]:
-    """A server in a process of its own that does nothing: how long an answer takes on this machine now."""
-    port = closed_port()
-    with subprocess.Popen([sys.executable, "-c", NOTHING.replace("PORT", str(port))]) as process:
-        try:
-            client = ApiClient(f"http://127.0.0.1:{port}")
-            until_answered(client)
-            yield client
-        finally:
-            process.terminate()
-
-
-@contextlib.contextmanager
-def service(scene: Scene, sink_url: str) -> Iterator[Process]:
-    """The application, under the agent."""
-    environment = {
-        "OTEL_PYTHON_DISTRO": "otel_tracepoints",
-        "OTEL_PYTHON_CONFIGURATOR": "otel_tracepoints",
-        # The share of CPU time that hits may take would hold them back, which is not the question here.
-        "DEBUGIN_MAX_OVERHEAD_PERCENT": "100",
-    }
-    app = Process(instrument_command(sys.executable, str(SERVICE)), scene.folder, environment, sink_url)
-    try:
-        app.wait_for_line("the service is up")
-        app.wait_for_api()
-        yield app
-    finally:
-        app.kill()
-
-
-class Clients:
-    """A crowd in a process of its own. At the end of the block it has said what it found."""
-
-    def __init__(
-        self, app: Process, seconds: float, manner: str, *more: str, patience: float = 120.0
-    ) -> None:
-        url = f"http://127.0.0.1:{app.port}"
-        self._command = [sys.executable, "-m", "tests.load.crowd", url, str(seconds), manner, *more]
-        self._patience = seconds + patience
-        self.found: Dict[str, Any] = {}
-
-    def __enter__(self) -> Clients:
-        self._process = subprocess.Popen(
-            self._command, cwd=ROOT, stdout=subprocess.PIPE, universal_newlines=True
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            said = self._process.communicate(timeout=self._patience)[0]
-            self.found = json.loads(said)
-        finally:
-            self._process.kill()
-
-    def tell(self, figures: Figures, manner: str) -> None:
-        """How many requests there were, and that none failed."""
-        figures.tell(f"requests of the clients ({manner})", self.found["requests"])
-        figures.tell(f"errors of the clients ({manner})", self.found["wrong"], "", 0)
-        if self.found["first"]:
-            print(*self.found["first"], sep="\n")
-
-
 def set_points(app: Process) -> List[str]:
     """A tracepoint and a logpoint on what the traffic runs through; their ids."""
     common = {"file": "service.py", "rateLimit": WIDE_OPEN}
@@ -255,7 +162,12 @@ def set_points(app: Process) -> List[str]:
     return ["snapshot", "log"]
 
 
-def account(figures: Figures, app: Process, points: List[str], seconds: float) -> None:
+def emitted_by(app: Process, points: List[str]) -> int:
+    """Hits of these points so far."""
+    return sum(ok(app.api.get(f"/points/{id}"))["hitCount"] for id in points)
+
+
+def account(figures: Figures, app: Process, points: List[str]) -> None:
     """Every arrival was emitted, and every hit left."""
     deadline = time.monotonic() + 10
     while ok(app.api.get("/health"))["eventSink"]["queued"] and time.monotonic() < deadline:
@@ -263,7 +175,6 @@ def account(figures: Figures, app: Process, points: List[str], seconds: float) -
     sums = ok(app.api.get("/health"))["eventSink"]
     counts = [ok(app.api.get(f"/points/{id}"))["counts"] for id in points]
     emitted = sum(each["emitted"] for each in counts)
-    figures.tell("hits a second", emitted / seconds, "/s")
     others = {name: n for each in counts for name, n in each.items() if n and name != "emitted"}
     figures.tell("arrivals that were not emitted", sum(others.values()), "", 0)
     if others:
@@ -273,11 +184,9 @@ def account(figures: Figures, app: Process, points: List[str], seconds: float) -
         print(sums["lastError"])
 
 
-def hits_in(sink: ApiClient, health: Dict[str, Any]) -> int:
-    """Hits that our sink received: its events without those that tell of the agent itself."""
-    others = ok(sink.get("/api/events?name=agent.status.started"))["total"]
-    # The start may have been pushed out of its memory by now; it was received all the same.
-    return int(health["received"]["events"]) - max(1, others)
+def hits_in(sink: ApiClient) -> int:
+    """Hits that our sink received: its events without the one that tells of the agent's start."""
+    return int(ok(sink.get("/health"))["received"]["events"]) - 1
 
 
 def stalls(app: Process) -> float:
@@ -292,19 +201,6 @@ def timed_list(api: ApiClient, count: int) -> float:
     begin = time.perf_counter()
     assert len(ok(api.get("/points"))["points"]) == count
     return time.perf_counter() - begin
-
-
-def until_answered(client: ApiClient) -> None:
-    """Wait until a server is up."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            client.get("/")
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        else:
-            return
 
 
 def end(figures: Figures, app: Process) -> None:
