@@ -344,3 +344,24 @@ def test_a_full_batch_does_not_wait(monkeypatch):
         running._worker.hurry.clear()
         sink.gate.set()
         sink.wait_for(lambda: len(sink.spans()) == 1 + 10 * worker.MAX_BATCH)
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_stop_ends_a_request_on_a_connection_in_use(protocol):
+    """With a sink that falls silent after its first answers the export thread is gone with the stop, and asks no more."""
+    before = set(threading.enumerate())
+    with OtlpReceiver(protocol) as sink:
+        with emitter(sink.url, stop_timeout=0.5) as running:
+            ordinal = ordinals()
+            assert running.submit(tracepoint(), ordinal) and running.flush(10)
+            own = {each for each in threading.enumerate() if each.name == "otel-tracepoints-export"} - before
+            sink.gate.clear()
+            sink.arrived.clear()
+            assert running.submit(tracepoint(), ordinal)
+            assert sink.arrived.wait(10)
+            sink.arrived.clear()
+        (export,) = own
+        export.join(2)
+        assert not export.is_alive()
+        assert not sink.arrived.is_set()
+        assert (running.status()["sent"], running.status()["dropped"]) == (1, 1)
