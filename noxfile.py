@@ -83,6 +83,20 @@ def oracle(session: nox.Session) -> None:
 
 
 @nox.session
+def load(session: nox.Session) -> None:
+    """A hundred clients, thousands of points, 500 hits a second for a minute: what holds then; minutes."""
+    session.install(".[all]")
+    session.run("python", "-m", "tests.load", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Ten thousand probes that come and go under traffic, on each mechanism, and what they leave; long."""
+    session.install(".[all]")
+    session.run("python", "-m", "tests.load.soak", *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """The demo, from the installed package."""
     session.install(".[all]")

@@ -39,7 +39,7 @@ class FakeDebugger:
         self._hits: List[Dict[str, Any]] = []
         self._callbacks: List[Callable[[], None]] = []
         self._arrived = threading.Condition()
-        #: While cleared, `lines` does not return.
+        #: While cleared, `lines` and `wake` do not return.
         self.unblocked = threading.Event()
         self.unblocked.set()
 
@@ -160,6 +160,7 @@ class FakeDebugger:
         return self.state
 
     def wake(self) -> str:
+        self.unblocked.wait(20)
         self.state = "awake"
         return self.state
 

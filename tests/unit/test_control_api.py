@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Dict, Iterator, Tuple
 
 import pytest
 from tests.support.api_client import ApiClient, Reply
 from tests.support.control import Served, serving
+
+from otel_tracepoints.control.app import _encoded
 
 BODY = {"file": "a.py", "line": 3}
 
@@ -373,3 +376,13 @@ def test_a_broken_audit_does_not_undo_an_answer(served: Served, monkeypatch: pyt
     """The change is made, so it is answered as made."""
     monkeypatch.setattr(served.debugger, "audit", None)
     assert served.api.post("/tracepoints", BODY).status == 201
+
+
+def test_a_list_is_encoded_as_any_other_answer() -> None:
+    """Encoding item by item, so that the application may run in between, gives the same JSON."""
+    data = {"points": [{"a": None, "é": [1, 2.5, "\x00"]}, "x"], "total": 2, "none": [], "deep": {"l": [{}]}}
+    assert _encoded(data) == json.dumps(data).encode()
+    assert _encoded([1]) == b"[1]"
+    assert _encoded({}) == b"{}"
+    with pytest.raises(ValueError, match="JSON compliant"):
+        _encoded({"hits": [float("nan")]})

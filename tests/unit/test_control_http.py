@@ -15,6 +15,7 @@ from tests.support.control import Served, raw_exchange, serving
 from otel_tracepoints.control import connection, wire
 
 LIMIT = 1024 * 1024
+POINT = {"file": "a.py", "line": 3, "message": "x"}
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +144,13 @@ def test_idle_connections_are_bounded_and_lock_nobody_out(monkeypatch: pytest.Mo
 
 
 def test_the_switch_works_while_every_other_thread_is_busy(served: Served) -> None:
-    """Sleep, wake and health have a thread of their own."""
+    """Sleep and health have a thread of their own, which waking, that may take long, does not get."""
     served.debugger.unblocked.clear()
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
         try:
-            busy = [pool.submit(served.api.get, "/lines?file=a.py") for _ in range(12)]
-            for call in (("POST", "/sleep"), ("GET", "/health"), ("POST", "/wake")):
+            busy = [pool.submit(served.api.post, "/wake") for _ in range(4)]
+            busy += [pool.submit(served.api.get, "/lines?file=a.py") for _ in range(8)]
+            for call in (("POST", "/sleep"), ("GET", "/health"), ("POST", "/sleep")):
                 started = time.monotonic()
                 assert served.api.request(*call).status == 200
                 assert time.monotonic() - started < 2
@@ -156,6 +158,23 @@ def test_the_switch_works_while_every_other_thread_is_busy(served: Served) -> No
         finally:
             served.debugger.unblocked.set()
         assert {reply.result().status for reply in busy} == {200}
+
+
+def test_who_only_asks_does_not_wait_for_changes(served: Served) -> None:
+    """However many changes wait for the one that is being made, questions are answered at once."""
+    served.debugger.unblocked.clear()
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        try:
+            changes = [pool.submit(served.api.post, "/wake") for _ in range(6)]
+            changes += [pool.submit(served.api.post, "/logpoints", POINT) for _ in range(6)]
+            for path in ("/points", "/hits", "/openapi.json") * 2:
+                started = time.monotonic()
+                assert served.api.get(path).status == 200
+                assert time.monotonic() - started < 2
+            assert sum(change.done() for change in changes) <= 6  # those that came before the first /wake
+        finally:
+            served.debugger.unblocked.set()
+        assert {reply.result().status for reply in changes} == {200, 201}
 
 
 def test_a_client_that_asks_and_never_reads_is_let_go(

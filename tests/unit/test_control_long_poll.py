@@ -6,7 +6,7 @@ import concurrent.futures
 import socket
 import threading
 import time
-from typing import Callable
+from typing import Any, Callable, Optional
 
 import pytest
 from tests.support.control import Served, raw_exchange, serving
@@ -21,10 +21,14 @@ def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
         threading.Event().wait(0.005)
 
 
-def parked(served: Served) -> int:
+def lot_of(served: Served) -> parking.ParkingLot:
     running = served.server._running
     assert running is not None
-    return len(running.wire.lot._parked)
+    return running.wire.lot
+
+
+def parked(served: Served) -> int:
+    return len(lot_of(served)._parked)
 
 
 def test_a_poll_answers_as_soon_as_a_hit_arrives() -> None:
@@ -65,6 +69,29 @@ def test_a_poll_for_one_point_sleeps_through_hits_of_others() -> None:
         assert not concurrent.futures.wait([waiting], 0.1).done
         served.debugger.hit("mine")
         assert [hit["point"] for hit in waiting.result(5).json["hits"]] == ["mine"]
+
+
+def test_a_poll_looks_at_each_hit_once() -> None:
+    """However many hits of others it sleeps through, a look is only at those that came since the last."""
+    with serving() as served, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = []
+        look = served.debugger.hits
+
+        def hits(after: Optional[int] = None, limit: int = 100, wait: float = 0.0, point: Any = None) -> Any:
+            if point == "mine":
+                asked.append(after)
+            return look(after, limit, wait, point)
+
+        served.debugger.hits = hits  # type: ignore[method-assign]
+        waiting = pool.submit(served.api.get, "/hits?wait=20&point=mine&after=0")
+        until(lambda: parked(served) == 1)
+        (exchange,) = lot_of(served)._parked
+        for number in range(1, 4):
+            served.debugger.hit("other")
+            until(lambda number=number: exchange.looked == number)
+        assert (asked, asked[-1]) == (sorted(asked), 2)
+        served.debugger.hit("mine")
+        assert [hit["sequence"] for hit in waiting.result(5).json["hits"]] == [4]
 
 
 def test_a_hundred_polls_starve_nobody() -> None:

@@ -165,12 +165,22 @@ def test_the_deadline_holds_whatever_the_server_keeps_back(channel):
             assert 0.15 < time.monotonic() - begin < 1.5
 
 
-def test_closing_ends_a_call_in_flight(channel):
-    """Another thread may close the channel; the call then ends with an error at once."""
+@pytest.mark.parametrize("used", [False, True])
+def test_closing_ends_a_call_in_flight(channel, used):
+    """Another thread may close the channel; the call then ends with an error at once, and nothing is connected again."""
     arrived = threading.Event()
-    with GrpcServer(lambda call: arrived.set()) as server:
+
+    def answer(call):
+        if used and call.number == 0:
+            call.answer()
+        else:
+            arrived.set()
+
+    with GrpcServer(answer) as server:
         opened = channel(server)
         errors = []
+        if used:
+            assert call(opened) == OK
 
         def run():
             try:
@@ -183,7 +193,7 @@ def test_closing_ends_a_call_in_flight(channel):
         assert arrived.wait(5)
         opened.close()
         thread.join(5)
-        assert len(errors) == 1
+        assert (len(errors), server.connections) == (1, 1)
 
 
 def test_a_child_abandons_without_the_parent_noticing(channel):

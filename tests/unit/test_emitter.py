@@ -12,11 +12,11 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from tests.support.otlp_receiver import closed_port
-from tests.support.snapshots import logpoint, ordinals, report, settled, tracepoint
+from tests.support.otlp_receiver import OtlpReceiver, closed_port
+from tests.support.snapshots import emitter, logpoint, ordinals, report, settled, tracepoint
 
 from otel_tracepoints.config import Settings
-from otel_tracepoints.emission import Emitter
+from otel_tracepoints.emission import Emitter, worker
 from otel_tracepoints.emission.spans import EVENTS_PER_SPAN, SpanBudget, inside_telemetry
 from otel_tracepoints.errors import ConfigError
 from otel_tracepoints.model import TraceContext
@@ -327,3 +327,41 @@ def test_submitting_needs_few_frames(idle):
     assert outcomes.count(True) == 5
     assert settled(idle.status()) == 5
     assert ordinal() == 5
+
+
+def test_a_full_batch_does_not_wait(monkeypatch):
+    """Lingering for more hits is for a quiet queue: it does not bound how many a second can leave."""
+    monkeypatch.setattr(worker, "LINGER", 60.0)
+    with OtlpReceiver() as sink, emitter(sink.url, queue_size=1000) as running:
+        # The first is let linger for ever; all others are there when its batch is filled.
+        running._worker.hurry.set()
+        sink.gate.clear()
+        ordinal = ordinals()
+        assert running.submit(tracepoint(), ordinal)
+        assert sink.arrived.wait(10)
+        for _ in range(10 * worker.MAX_BATCH):
+            assert running.submit(tracepoint(), ordinal)
+        running._worker.hurry.clear()
+        sink.gate.set()
+        sink.wait_for(lambda: len(sink.spans()) == 1 + 10 * worker.MAX_BATCH)
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_stop_ends_a_request_on_a_connection_in_use(protocol):
+    """With a sink that falls silent after its first answers the export thread is gone with the stop, and asks no more."""
+    before = set(threading.enumerate())
+    with OtlpReceiver(protocol) as sink:
+        with emitter(sink.url, stop_timeout=0.5) as running:
+            ordinal = ordinals()
+            assert running.submit(tracepoint(), ordinal) and running.flush(10)
+            own = {each for each in threading.enumerate() if each.name == "otel-tracepoints-export"} - before
+            sink.gate.clear()
+            sink.arrived.clear()
+            assert running.submit(tracepoint(), ordinal)
+            assert sink.arrived.wait(10)
+            sink.arrived.clear()
+        (export,) = own
+        export.join(2)
+        assert not export.is_alive()
+        assert not sink.arrived.is_set()
+        assert (running.status()["sent"], running.status()["dropped"]) == (1, 1)

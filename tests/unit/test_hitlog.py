@@ -41,6 +41,14 @@ def test_next_stays_where_it_was_when_there_is_nothing(after, next_):
     assert (page.hits, page.next, page.missed) == ([], next_, 0)
 
 
+def test_a_page_of_one_point_is_as_long_as_asked_for():
+    """The last, or the first, ``limit`` hits of the probe, whatever hits of others lie between."""
+    log = log_of(10, points=("a", "b"))
+    assert sequences(log.read(None, 2, 0, "b")) == [8, 10]
+    assert sequences(log.read(2, 2, 0, "b")) == [4, 6]
+    assert sequences(log.read(None, 1, 0, None)) == [10]
+
+
 def test_forgotten_hits_are_counted_as_missed():
     """``missed`` counts the hits after ``after`` that the bounded memory has dropped."""
     log = log_of(1003)

@@ -104,6 +104,26 @@ def test_the_end_is_bounded_and_counted() -> None:
     assert (status["sent"], status["queued"], status["dropped"]) == (0, 0, 3)
 
 
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_the_end_cuts_a_receiver_off_that_fell_silent(protocol: str) -> None:
+    """A real receiver that answered before and then hangs keeps neither the end nor the thread waiting."""
+    with OtlpReceiver(protocol) as receiver:
+        forwarder = Forwarder(receiver.url)
+        forwarder.start()
+        forwarder.submit(export(SPAN))
+        settle(forwarder, lambda now: now["sent"] == 1)
+        receiver.gate.clear()
+        receiver.arrived.clear()
+        forwarder.submit(export(SPAN))
+        assert receiver.arrived.wait(10)
+        began = time.monotonic()
+        forwarder.stop(0.2)
+        forwarder._thread.join(2)
+        assert not forwarder._thread.is_alive()
+        assert time.monotonic() - began < 2
+        assert (forwarder.status()["sent"], forwarder.status()["dropped"]) == (1, 1)
+
+
 def test_the_end_delivers_what_is_queued() -> None:
     """A receiver that is well gets everything before the sink ends."""
     upstream = FakeUpstream()

@@ -33,6 +33,7 @@ LINGER_SECONDS = 5.0
 #: Answers that a client did not read; one that asks on all the same is let go.
 MAX_UNREAD_BYTES = 32 * 1024 * 1024
 _LINGER_BYTES = 64 * 1024 * 1024
+_QUESTIONS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
@@ -141,6 +142,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """Whether its request is served ahead of others."""
         request = self.requests[0] if self.requests else None
         return request is not None and request.error is None and request.path in URGENT_PATHS
+
+    def is_change(self) -> bool:
+        """Whether its request is served after the changes that came before it."""
+        request = self.requests[0] if self.requests else None
+        return request is not None and request.error is None and request.command not in _QUESTIONS
 
     def service(self) -> None:
         """Serve the request, or let it wait. Called in a worker's thread."""

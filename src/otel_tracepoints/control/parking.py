@@ -33,6 +33,8 @@ class Exchange:
         self.span: Optional[RequestSpan] = None
         #: What it waits for, once it waits.
         self.query: Optional[HitQuery] = None
+        #: The newest sequence among which it has looked for its hits in vain.
+        self.looked = 0
         #: On the monotonic clock.
         self.deadline = 0.0
         #: Set while it should leave its thread.
@@ -108,7 +110,7 @@ class ParkingLot:
         with self._lock:
             self._parked[exchange] = None
         # A hit between its look and its registration would otherwise be seen by nobody.
-        if self._stopping.is_set() or self._concerns(exchange):
+        if self._stopping.is_set() or self._concerns(exchange, self._newest()):
             self._resume(exchange)
         else:
             self._wake_loop()
@@ -140,19 +142,31 @@ class ParkingLot:
             self._changed.clear()
             with self._lock:
                 parked: List[Exchange] = list(self._parked)
+            newest = self._newest()
             for exchange in parked:
-                if self._concerns(exchange):
+                if self._concerns(exchange, newest):
                     self._resume(exchange)
             self._stopping.wait(ROUND_SECONDS)
 
-    def _concerns(self, exchange: Exchange) -> bool:
+    def _newest(self) -> int:
+        """The last hit's sequence, or 0."""
+        try:
+            return int(self._target.hits(None, 1, 0.0, None)["next"])
+        except Exception:  # then all are looked through again
+            return 0
+
+    def _concerns(self, exchange: Exchange, newest: int) -> bool:
+        """Whether there is a hit for it. Each looks at a hit once: a hundred wait while thousands come."""
         query = exchange.query
         if query is None:
             return True
+        after = max(query.after or 0, exchange.looked)
         try:
-            return bool(self._target.hits(query.after, 1, 0.0, query.point)["hits"])
+            found = bool(self._target.hits(after, 1, 0.0, query.point)["hits"])
         except Exception:  # the request itself will meet it, and answer it
             return True
+        exchange.looked = newest
+        return found
 
     def _resume(self, exchange: Exchange) -> None:
         with self._lock:

@@ -212,7 +212,8 @@ ROUTES: Tuple[Route, ...] = (
         action="sleep",
         urgent=True,
     ),
-    Route("POST", "/wake", "wake", "All probes on again.", "State", query=None, action="wake", urgent=True),
+    # Not urgent: it places probes, which takes its time, and would keep the switch waiting for its thread.
+    Route("POST", "/wake", "wake", "All probes on again.", "State", query=None, action="wake"),
     Route("GET", "/openapi.json", "openapi", "This document.", "OpenApi", open=True),
 )
 

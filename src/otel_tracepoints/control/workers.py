@@ -1,4 +1,8 @@
-"""The threads that answer requests: a few for all, one kept for the operator's switch."""
+"""The threads that answer requests: a few for all, one kept for the operator's switch.
+
+Changes are served one at a time. The debugger makes them one after another anyway, and a hundred
+clients that set probes would keep every thread waiting for that, and all who only ask with them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import collections
 import functools
 import logging
 import time
-from typing import Deque, List, Protocol
+from typing import Deque, List, Optional, Protocol, Tuple
 
 from otel_tracepoints import unpatched
 from otel_tracepoints.emission.threads import OwnThread, start_thread
@@ -26,6 +30,10 @@ class Work(Protocol):
         """Whether it is served ahead of others."""
         ...
 
+    def is_change(self) -> bool:
+        """Whether it is served after the changes that came before it."""
+        ...
+
     def service(self) -> None:
         """Answer the request."""
         ...
@@ -40,7 +48,12 @@ class Workers:
 
     def __init__(self) -> None:
         self._urgent: Deque[Work] = collections.deque()
-        self._normal: Deque[Work] = collections.deque()
+        self._questions: Deque[Tuple[int, Work]] = collections.deque()
+        self._changes: Deque[Tuple[int, Work]] = collections.deque()
+        #: A change is being made.
+        self._changing = False
+        #: Numbers requests as they come.
+        self._arrival = 0
         self._condition = unpatched.Condition()
         self._stopping = False
         self._threads: List[OwnThread] = []
@@ -54,7 +67,11 @@ class Workers:
     def add_task(self, task: Work) -> None:
         """Have a request answered; waitress calls this."""
         with self._condition:
-            (self._urgent if task.is_urgent() else self._normal).append(task)
+            if task.is_urgent():
+                self._urgent.append(task)
+            else:
+                self._arrival += 1
+                (self._changes if task.is_change() else self._questions).append((self._arrival, task))
             # All, not one: the one that wakes might be kept for urgent work.
             self._condition.notify_all()
 
@@ -62,9 +79,9 @@ class Workers:
         """Let running answers finish, for so many seconds; drop the rest."""
         with self._condition:
             self._stopping = True
-            dropped = [*self._urgent, *self._normal]
-            self._urgent.clear()
-            self._normal.clear()
+            dropped = [*self._urgent, *(task for _, task in (*self._questions, *self._changes))]
+            for waiting in (self._urgent, self._questions, self._changes):
+                waiting.clear()
             self._condition.notify_all()
         for task in dropped:
             task.cancel()
@@ -75,12 +92,30 @@ class Workers:
     def _run(self, urgent_only: bool) -> None:
         while True:
             with self._condition:
-                while not self._stopping and not self._urgent and (urgent_only or not self._normal):
+                taken = self._take(urgent_only)
+                while taken is None:
+                    if self._stopping:
+                        return
                     self._condition.wait()
-                if self._stopping:
-                    return
-                task = (self._urgent or self._normal).popleft()
+                    taken = self._take(urgent_only)
+            task, is_change = taken
             try:
                 task.service()
             except BaseException:  # a worker that ends is one that nobody starts again
                 _LOGGER.exception("The control API failed to serve a connection")
+            if is_change:
+                with self._condition:
+                    self._changing = False
+                    self._condition.notify_all()
+
+    def _take(self, urgent_only: bool) -> Optional[Tuple[Work, bool]]:
+        """The request to be served now, and whether it is the change that is being made from now on."""
+        if self._urgent:
+            return self._urgent.popleft(), False
+        if urgent_only:
+            return None
+        questions, changes = self._questions, self._changes
+        if changes and not self._changing and (not questions or changes[0] < questions[0]):
+            self._changing = True
+            return changes.popleft()[1], True
+        return (questions.popleft()[1], False) if questions else None

@@ -70,6 +70,7 @@ class GrpcChannel:
             ("user-agent", user_agent),
         ]
         self._connection: Optional[Http2Connection] = None
+        self._closed = False
 
     def call(self, signal: str, message: bytes, metadata: Metadata, deadline: float) -> Reply:
         """Call ``Export`` of the signal's service; ended by ``deadline`` (monotonic seconds).
@@ -88,15 +89,19 @@ class GrpcChannel:
                 if not reused and not untouched:
                     raise
                 # The server let go of an idle connection: that says nothing about the server.
-                self.close()
+                self._drop()
                 response = self._request(signal, message, metadata, deadline)
             return _reply(response)
         except BaseException:
-            self.close()
+            self._drop()
             raise
 
     def close(self) -> None:
-        """Close the connection; a call in flight ends with an error."""
+        """Close the connection for good, from any thread; a call in flight ends with an error."""
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -110,10 +115,12 @@ class GrpcChannel:
     def _request(self, signal: str, message: bytes, metadata: Metadata, deadline: float) -> Response:
         connection = self._connection
         if connection is not None and connection.going_away:
-            self.close()
+            self._drop()
             connection = None
         if connection is None:
             connection = self._connection = self._connect(deadline)
+        if self._closed:  # looked at last: whoever closes sets it first, and then lets go of what is there
+            raise ValueError("the connection was closed")
         left = max(1, int((deadline - time.monotonic()) * 1000))
         # The names that begin with a colon have to come first.
         headers = [(":path", _METHODS[signal]), *self._common, ("grpc-timeout", f"{left}m"), *metadata]

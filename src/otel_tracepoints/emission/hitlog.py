@@ -65,16 +65,15 @@ class HitLog:
         deadline = time.monotonic() + wait
         with self._changed:
             while True:
-                found = self._select(after or 0, point)
+                found = self._select(after, limit, point)
                 left = deadline - time.monotonic()
                 if found or left <= 0 or self._closed:
                     break
                 self._changed.wait(left)
             oldest = self._hits[0].sequence if self._hits else self._last + 1
             missed = max(0, oldest - 1 - (after or 0))
-        chosen = found[-limit:] if after is None else found[:limit]
-        shown = [describe(snapshot) for snapshot in chosen]
-        return HitPage(shown, chosen[-1].sequence if chosen else after or 0, missed)
+        shown = [describe(snapshot) for snapshot in found]
+        return HitPage(shown, found[-1].sequence if found else after or 0, missed)
 
     def close(self) -> None:
         """Send every waiting reader home."""
@@ -82,15 +81,15 @@ class HitLog:
             self._closed = True
             self._changed.notify_all()
 
-    def _select(self, after: int, point: Optional[str]) -> List[Snapshot]:
+    def _select(self, after: Optional[int], limit: int, point: Optional[str]) -> List[Snapshot]:
         found: List[Snapshot] = []
         for snapshot in reversed(self._hits):
-            if snapshot.sequence <= after:
+            if (after is None and len(found) == limit) or snapshot.sequence <= (after or 0):
                 break
             if point is None or snapshot.probe_id == point:
                 found.append(snapshot)
         found.reverse()
-        return found
+        return found[:limit]
 
 
 def describe(snapshot: Snapshot) -> Dict[str, Any]:

@@ -30,6 +30,7 @@ class HttpTransport:
             **endpoint.headers,
         }
         self._connection: Optional[http.client.HTTPConnection] = None
+        self._closed = False
         self._compress = True
 
     def send(self, signal: str, body: bytes, timeout: float) -> Answer:
@@ -45,7 +46,11 @@ class HttpTransport:
         return answer or Answer(Verdict.RETRY, "the sink broke off", reached=False, broke_off=True)
 
     def close(self) -> None:
-        """Close the connection; a request in flight ends with an error."""
+        """Close the connection for good; a request in flight ends with an error."""
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -85,16 +90,16 @@ class HttpTransport:
             BrokenPipeError,
             ssl.SSLEOFError,
         ) as error:
-            self.close()
+            self._drop()
             return None if reused else Answer(Verdict.RETRY, reason(error), reached=False, broke_off=True)
         except http.client.BadStatusLine as error:
-            self.close()
+            self._drop()
             if str(error.args[0]).startswith("\x00\x00"):
                 return Answer(Verdict.OTHER_PROTOCOL, "the sink answers in HTTP/2 (gRPC)")
             return Answer(Verdict.RETRY, "the sink does not answer in HTTP", reached=False)
         except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
             # AttributeError: closed by another thread in the middle of the request.
-            self.close()
+            self._drop()
             return Answer(Verdict.RETRY, reason(error), reached=False)
 
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
@@ -107,6 +112,8 @@ class HttpTransport:
             else:
                 connection = http.client.HTTPConnection(host, port, timeout=timeout)
             self._connection = connection
+            if self._closed:  # whoever closes sets it first, and then lets go of what is there
+                raise ValueError("the connection was closed")
             connection.connect()
         if connection.sock is not None:
             connection.sock.settimeout(timeout)

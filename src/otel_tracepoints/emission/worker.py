@@ -128,7 +128,8 @@ class ExportWorker:
         self._metrics.touch()
         if isinstance(first, Stop):
             return False
-        if not self.hurry.is_set():
+        # With a full batch waiting already, lingering would only bound how many a second can leave.
+        if not self.hurry.is_set() and self._outbox.qsize() < MAX_BATCH - 1:
             self.hurry.wait(LINGER)
         batch, go_on = self._fill(first)
         self._export(batch)

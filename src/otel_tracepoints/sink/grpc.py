@@ -20,8 +20,6 @@ _METHODS = {
     "/opentelemetry.proto.collector.logs.v1.LogsService/Export": "logs",
     "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export": "metrics",
 }
-#: The path of each signal's method.
-PATHS = {signal: path for path, signal in _METHODS.items()}
 _PREFIX = struct.Struct(">BI")
 #: Bytes of the frame around a message.
 FRAMING = _PREFIX.size

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
 import ssl
 import threading
+import time
 import urllib.parse
 from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
+from otel_tracepoints.emission.grpc_channel import GrpcChannel
+from otel_tracepoints.emission.http2 import NotHttp2
 from otel_tracepoints.errors import ConfigError
-from otel_tracepoints.sink.grpc_client import GrpcConnection, NotHttp2
 from otel_tracepoints.sink.intake import ForwardedExport
 from otel_tracepoints.sink.transcode import protobuf_of_json
+from otel_tracepoints.version import VERSION
 
 #: Seconds that one try may take.
 TIMEOUT = 10.0
 #: Statuses that may be different next time: OTLP's specification, "Failures".
 _RETRYABLE_HTTP = frozenset({408, 429, 502, 503, 504})
-_RETRYABLE_GRPC = frozenset({1, 4, 8, 10, 11, 14, 15})
+_RETRYABLE_GRPC = frozenset(
+    {
+        "ABORTED",
+        "CANCELLED",
+        "DATA_LOSS",
+        "DEADLINE_EXCEEDED",
+        "OUT_OF_RANGE",
+        "RESOURCE_EXHAUSTED",
+        "UNAVAILABLE",
+    }
+)
 #: Headers that belong to one connection or one encoding; all others are passed on.
 _NOT_PASSED_ON = frozenset(
     {
@@ -81,7 +96,7 @@ class Upstream:
         self._timeout = timeout
         self._fixed = bool(self._path) or self.port == 4318
         self._grpc = not self._fixed
-        self._connection: Union[GrpcConnection, http.client.HTTPConnection, None] = None
+        self._connection: Union[GrpcChannel, http.client.HTTPConnection, None] = None
         self._lock = threading.Lock()
         self._closed = False
 
@@ -115,14 +130,20 @@ class Upstream:
 
     def _by_grpc(self, export: ForwardedExport) -> Delivery:
         message = protobuf_of_json(export.signal, export.data) if export.is_json else export.data
-        connection = self._connection
-        if not isinstance(connection, GrpcConnection):
-            connection = GrpcConnection(self.host, self.port, self._context(), self._timeout)
-            self._keep(connection)
-        status, text = connection.call(export.signal, message, self._passed_on(export))
-        if status == 0:
+        channel = self._connection
+        if not isinstance(channel, GrpcChannel):
+            context = ssl.create_default_context if self._tls else None
+            channel = GrpcChannel(self.host, self.port, context, f"otel-tracepoints-sink/{VERSION}")
+            self._keep(channel)
+        deadline = time.monotonic() + self._timeout
+        try:
+            reply = channel.call(export.signal, message, self._passed_on(export), deadline)
+        except ValueError as error:
+            raise OSError(f"stopped: {error}") from None
+        if reply.code == "OK":
             return Delivery(True)
-        return Delivery(False, status in _RETRYABLE_GRPC, f"{self.url}: gRPC status {status} {text}".rstrip())
+        reason = f"{self.url}: gRPC status {reply.code} {reply.details}".rstrip()
+        return Delivery(False, reply.code in _RETRYABLE_GRPC, reason)
 
     def _by_http(self, export: ForwardedExport) -> Delivery:
         connection = self._connection
@@ -158,7 +179,7 @@ class Upstream:
             if name not in _NOT_PASSED_ON and not name.startswith(("grpc-", ":"))
         ]
 
-    def _keep(self, connection: Union[GrpcConnection, http.client.HTTPConnection]) -> None:
+    def _keep(self, connection: Union[GrpcChannel, http.client.HTTPConnection]) -> None:
         with self._lock:
             self._hang_up()
             if self._closed:
@@ -171,8 +192,14 @@ class Upstream:
 
     def _hang_up(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        if connection is None:
+            return
+        sock = connection.sock if isinstance(connection, http.client.HTTPConnection) else None
+        if sock is not None:
+            # Closing alone does not wake the thread that waits for an answer. The plain socket's, below TLS.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        connection.close()
 
 
 def _unusable(url: str) -> ConfigError:
