@@ -18,6 +18,7 @@ from otel_tracepoints.capture import scalars, shapes
 from otel_tracepoints.capture.redaction import LOOK_BEYOND, RedactionPolicy
 from otel_tracepoints.capture.values import Clock, Reader
 from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.model import CaptureLimits, FieldValue
 from otel_tracepoints.semconv import REDACTED
 
@@ -156,7 +157,9 @@ def _formatted(
     try:
         # Nothing formattable is told apart from what refuses the spec only here: both misfit.
         text = format(_NOTHING if value is None else value, spec)
-    except Exception:
+    except Exception as error:
+        if is_for_application(error):
+            raise
         name = introspect.type_name(kind)
         raise EvaluationError("TYPE_MISMATCH", f"the format '{spec}' does not fit '{name}'") from None
     return shown._replace(

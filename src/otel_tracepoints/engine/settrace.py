@@ -7,8 +7,10 @@ line get no local trace function. A thread with another tracer is left to it.
 
 from __future__ import annotations
 
+import _thread
 import sys
 import threading
+import time
 from types import CodeType, FrameType
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -18,6 +20,9 @@ from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.errors import PlacingFailed
 
 _Tracer = Callable[[FrameType, str, Any], Any]
+
+#: Seconds after which an exception has left the trace function that it passed.
+_UNWOUND = 0.01
 
 FOREIGN = (
     "Another trace function (a debugger or coverage) has this thread or those that start from now on;"
@@ -38,9 +43,10 @@ class SettraceEngine:
         self._lock = threading.RLock()
         self._ledger = Ledger()
         self._table: Dict[int, Dict[int, Tuple[Handler, ...]]] = {}
-        self._global, self._local = _tracers(self._table)
+        self._global, self._local = _tracers(self._table, self._soon_again)
         self._notes: Dict[str, Tuple[str, ...]] = {}
         self._states: Any = None
+        self._foreign = False
         self._closed = False
 
     def install(self, key: str, sites: Sequence[CodeSite], line: int, handler: Handler) -> None:
@@ -101,7 +107,9 @@ class SettraceEngine:
         """Trace whatever may be traced; returns notes."""
         notes: List[str] = []
         here, to_come = sys.gettrace(), _of_new_threads()
-        foreign = any(each is not None and each is not self._global for each in (here, to_come))
+        foreign = self._foreign = any(
+            each is not None and each is not self._global for each in (here, to_come)
+        )
         if foreign:
             notes.append(FOREIGN)
         if to_come is None:
@@ -144,6 +152,21 @@ class SettraceEngine:
                 forgive()
         return 0
 
+    def _soon_again(self) -> None:
+        """Called where an exception passes on to the application, which ends the tracing of this thread."""
+        try:
+            _thread.start_new_thread(self._again, ())
+        except RuntimeError:
+            pass  # no thread can be had: until the next probe is set
+
+    def _again(self) -> None:
+        time.sleep(_UNWOUND)
+        with self._lock:
+            if self._table and not self._foreign:
+                self._all_threads()
+                for frame in list(sys._current_frames().values()):
+                    self._adopt_frames(frame)
+
     def _adopt_frames(self, frame: Optional[FrameType]) -> None:
         while frame is not None:
             if frame.f_trace is None and id(frame.f_code) in self._table:
@@ -162,7 +185,9 @@ class SettraceEngine:
             _release_frames(frame, self._local)
 
 
-def _tracers(table: Dict[int, Dict[int, Tuple[Handler, ...]]]) -> Tuple[_Tracer, _Tracer]:
+def _tracers(
+    table: Dict[int, Dict[int, Tuple[Handler, ...]]], ended: Callable[[], None]
+) -> Tuple[_Tracer, _Tracer]:
     def local(frame: FrameType, event: str, _: object) -> Any:
         try:
             if event == "line":
@@ -175,6 +200,9 @@ def _tracers(table: Dict[int, Dict[int, Tuple[Handler, ...]]]) -> Tuple[_Tracer,
         except RecursionError:
             if FORGIVES:
                 forgive()
+        except BaseException:  # What a signal's handler raised: for the application.
+            ended()
+            raise
         return local
 
     def everywhere(frame: FrameType, event: str, _: object) -> Any:
@@ -186,6 +214,9 @@ def _tracers(table: Dict[int, Dict[int, Tuple[Handler, ...]]]) -> Tuple[_Tracer,
         except RecursionError:
             if FORGIVES:
                 forgive()
+        except BaseException:
+            ended()
+            raise
         return None
 
     return everywhere, local
