@@ -144,8 +144,9 @@ class Gate:
     def _capture(self, plan: Plan, frame: FrameType, counts: Counts, ticket: List[int]) -> None:
         """Counts what becomes of it, and uses the ticket up if it was emitted; raises as the call does."""
         services = self._services
-        # A fifth is for the value that the capture is at when its time is up, and for the way out.
-        clock = PauseClock(services.max_pause_ns * 4 // 5)
+        # The rest is for the value that the capture is at when its time is up, and for the way out:
+        # on a recording span, a tenth for the attributes and one for `add_event`, or twice that.
+        clock = PauseClock(services.max_pause_ns * 3 // 5)
         snapshot: Optional[Snapshot] = None
         try:
             snapshot = self._snapshot(plan, frame, clock)

@@ -26,7 +26,8 @@ from otel_tracepoints.semconv import REDACTED
 FIELD_LIMIT = 8_192
 #: Containers and objects in a message are shown to these limits; a logpoint has none of its own.
 _LIMITS = CaptureLimits(max_string_length=FIELD_LIMIT)
-_ROOM = 4 * FIELD_LIMIT
+#: What is read for it. The shortest values (``"0, "``) take 8 of the room for 3 characters.
+_ROOM = 3 * FIELD_LIMIT
 #: A width or precision of five digits would make the result large, whatever the value.
 _TOO_WIDE = re.compile(r"\d{5}")
 #: A Decimal beyond this exponent would be written out with as many zeros.
