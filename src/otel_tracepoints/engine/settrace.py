@@ -31,6 +31,11 @@ FOREIGN = (
 FROM_NOW_ON = "Only threads that start from now on, and the one that set the probe, are watched: {}."
 
 
+#: The trace functions that have something to watch, of all engines: an agent that starts takes over
+#: the threads that still have the function of the one before.
+_WATCHING: Dict[int, _Tracer] = {}
+
+
 class SettraceEngine:
     """`engine.base.Engine` over ``sys.settrace``."""
 
@@ -66,6 +71,7 @@ class SettraceEngine:
                         added[id(watched.code)] = watched
             for identity, watched in added.items():
                 self._table[identity] = watched.handlers()
+            _WATCHING[id(self)] = self._global
             notes = tuple(self._start())
             self._notes.update((watch.key, notes) for watch in watches)
 
@@ -174,6 +180,7 @@ class SettraceEngine:
             frame = frame.f_back
 
     def _stop(self) -> None:
+        _WATCHING.pop(id(self), None)
         # Other threads' tracers take themselves away at their next call.
         if sys.gettrace() is self._global:
             sys.settrace(None)
@@ -205,12 +212,17 @@ def _tracers(
             raise
         return local
 
-    def everywhere(frame: FrameType, event: str, _: object) -> Any:
+    def everywhere(frame: FrameType, event: str, argument: object) -> Any:
         try:
             if event == "call" and id(frame.f_code) in table:
                 return local
             if not table:
+                # First off, then the look: whoever sets a probe does it the other way round, and
+                # passes over threads that are traced, so one of the two sees what the other did.
                 sys.settrace(None)
+                for tracer in list(_WATCHING.values()):
+                    sys.settrace(tracer)
+                    return tracer(frame, event, argument)
         except RecursionError:
             if FORGIVES:
                 forgive()
