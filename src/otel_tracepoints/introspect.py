@@ -23,6 +23,7 @@ import uuid
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.interrupts import is_for_application
 
 #: Where a class, an instance or a namespace has nothing under a name (None is a value).
 MISSING: Any = object()
@@ -150,7 +151,9 @@ def instance_dict(obj: object) -> Optional[Dict[str, Any]]:
         if kind is types.GetSetDescriptorType or kind is types.MemberDescriptorType:
             try:
                 fields = found.__get__(obj)
-            except Exception:
+            except Exception as error:
+                if is_for_application(error):
+                    raise
                 return None
             if type(fields) is dict or is_subtype(type(fields), dict):
                 return fields  # type: ignore[no-any-return]
@@ -197,7 +200,9 @@ def _read_descriptor(obj: object, name: str, found: Any) -> Any:
             return _tuple_field(found, obj, cls)
     except AttributeError:
         raise _absent(cls, name) from None
-    except Exception:
+    except Exception as error:
+        if is_for_application(error):
+            raise
         raise _unsafe(cls, name) from None
     if id(found) in _STORED_AS:
         return read_attribute(obj, _STORED_AS[id(found)])

@@ -12,9 +12,13 @@ from __future__ import annotations
 
 import itertools
 import time
-from typing import Callable, List, Optional, Tuple
+from itertools import islice, starmap
+from typing import Callable, Final, List, Optional, Tuple
 
 from otel_tracepoints.model import RateLimit
+
+#: Makes ``starmap`` call once, without arguments.
+_ONCE = ((),)
 
 Clock = Callable[[], float]
 ClockNs = Callable[[], int]
@@ -37,7 +41,11 @@ class Count:
     @property
     def value(self) -> int:
         """How often it was raised."""
-        return int(repr(self._numbers)[6:-1])
+        return _upcoming(self._numbers)
+
+
+def _upcoming(numbers: itertools.count[int]) -> int:
+    return int(repr(numbers)[6:-1])
 
 
 class TokenBucket:
@@ -79,43 +87,55 @@ class TokenBucket:
 
 
 class HitBudget:
-    """``max_hits`` exact across threads: a hit takes a ticket, and gives it back if nothing came of it."""
+    """``max_hits`` exact across threads: a hit takes a ticket, and gives it back if nothing came of it.
 
-    __slots__ = ("_limit", "_returned", "_tickets", "exhausted")
+    A ticket is always in a list: of the hit that holds it, or of those that were given back. One
+    call in C puts it there, so what a signal's handler raises in between finds it in one of them.
+    """
+
+    __slots__ = ("_limit", "_next", "_returned", "exhausted")
 
     def __init__(self, limit: Optional[int], used: int = 0) -> None:
-        self._limit = limit
-        self._tickets = Count(used)
-        self._returned: List[None] = []
+        self._limit: Final = limit
+        self._next = itertools.count(used)
+        self._returned: List[int] = []
         #: True once the last ticket is taken; arrivals after that are not counted.
         self.exhausted = limit is not None and used >= limit
 
-    def take(self) -> bool:
-        """One ticket, if there is one."""
+    def take(self, held: List[int]) -> bool:
+        """One ticket into ``held``, an empty list; False if there is none."""
         limit = self._limit
         if limit is None:
             return True
         if self._returned:
             try:
-                self._returned.pop()
+                held.extend(starmap(self._returned.pop, _ONCE))
             except IndexError:
                 pass  # another thread had it
             else:
-                self.exhausted = self._over(limit)
+                self._note_whether_over(limit)
                 return True
-        ticket = self._tickets.take()
-        if ticket + 1 >= limit:
-            self.exhausted = not self._returned
-        return ticket < limit
+        held.extend(islice(self._next, 1))
+        if held[0] + 1 >= limit:
+            self._note_whether_over(limit)
+        if held[0] < limit:
+            return True
+        held.clear()
+        return False
 
-    def give_back(self) -> None:
-        """The hit was not emitted after all: another may have its ticket."""
-        if self._limit is not None:
-            self._returned.append(None)
+    def give_back(self, held: List[int]) -> None:
+        """The hit was not emitted after all: another may have its ticket. Twice is as good as once."""
+        limit = self._limit
+        if limit is not None:
+            if held and held[0] < limit:
+                self._returned.extend(starmap(held.pop, _ONCE))
+            self._note_whether_over(limit)
+
+    def _note_whether_over(self, limit: int) -> None:
+        over = not self._returned and _upcoming(self._next) >= limit
+        self.exhausted = over
+        if over and self._returned:  # given back at this moment, by a thread that had seen it False
             self.exhausted = False
-
-    def _over(self, limit: int) -> bool:
-        return not self._returned and self._tickets.value >= limit
 
 
 class PauseClock:

@@ -2,8 +2,8 @@
 
 `Gate.__call__` is the whole of it. It runs in the application's thread with the application's
 frame, so: cheapest gate first, nothing built before the condition has said yes, no locks, no
-logging, and nothing ever raised but what was raised *at* the application (a KeyboardInterrupt
-that arrives here passes on).
+logging, and nothing ever raised but what was raised *at* the application: what a signal's handler
+raises in here passes on (`interrupts`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from types import CodeType, FrameType
-from typing import Any, Callable, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints.capture.collector import Collector
 from otel_tracepoints.capture.message import MessageRenderer
@@ -20,6 +20,7 @@ from otel_tracepoints.capture.redaction import RedactionPolicy
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression import Expression, Template
+from otel_tracepoints.interrupts import is_for_application, is_from_signal
 from otel_tracepoints.introspect import instance_dict
 from otel_tracepoints.limits import Governor, HitBudget, PauseClock, TokenBucket
 from otel_tracepoints.model import Snapshot
@@ -96,7 +97,7 @@ class Gate:
         if thread in _BUSY and (thread in _GUARDED or _inside_a_hit()):
             counts.reentrant.take()
             return
-        ticket = False
+        ticket: List[int] = []
         try:
             _BUSY.add(thread)
             condition = plan.condition
@@ -118,15 +119,16 @@ class Gate:
             if not self._services.governor.allows():
                 counts.over_budget.take()
                 return
-            ticket = plan.budget.take()
-            if not ticket:
+            if not plan.budget.take(ticket):
                 return  # another thread had the last ticket: this arrival came after it
-            self._capture(plan, frame, counts)
-        except Exception as error:
+            self._capture(plan, frame, counts, ticket)
+        except BaseException as error:
             # Nothing of ours may reach the application. What is left to happen here is a
             # RecursionError or MemoryError at the edge, before anything was counted.
             if ticket:
-                plan.budget.give_back()
+                plan.budget.give_back(ticket)
+            if is_for_application(error):
+                raise
             counts.capture_error.take()
             self._fail_quietly(plan, frame, "snapshot", error)
         finally:
@@ -135,31 +137,37 @@ class Gate:
     def _fail_quietly(self, plan: Plan, frame: FrameType, kind: str, error: BaseException) -> None:
         try:
             self._services.fail(plan, frame, kind, error)
-        except Exception:  # noqa: S110 - counted already; at the very edge no more can be done
-            pass
+        except Exception as failure:  # counted already; at the very edge no more can be done
+            if is_for_application(failure):
+                raise
 
-    def _capture(self, plan: Plan, frame: FrameType, counts: Counts) -> None:
-        """Counts what becomes of it; raises only before that, or what a signal raised."""
+    def _capture(self, plan: Plan, frame: FrameType, counts: Counts, ticket: List[int]) -> None:
+        """Counts what becomes of it, and uses the ticket up if it was emitted; raises as the call does."""
         services = self._services
-        # A fifth is for the value that the capture is at when its time is up, and for the way out.
-        clock = PauseClock(services.max_pause_ns * 4 // 5)
+        # The rest is for the value that the capture is at when its time is up, and for the way out:
+        # on a recording span, a tenth for the attributes and one for `add_event`, or twice that.
+        clock = PauseClock(services.max_pause_ns * 3 // 5)
         snapshot: Optional[Snapshot] = None
         try:
             snapshot = self._snapshot(plan, frame, clock)
             taken = services.emitter.submit(snapshot, counts.emitted.take)
+            if taken:
+                ticket.clear()
         except BaseException as error:
             if snapshot is None or not snapshot.hit_count:
-                plan.budget.give_back()
+                plan.budget.give_back(ticket)
                 counts.capture_error.take()
-            if not isinstance(error, Exception):
-                raise  # a signal's exception, on its way to the application
+            else:
+                ticket.clear()
+            if is_for_application(error):
+                raise
             self._fail_quietly(plan, frame, "snapshot", error)
             return
         finally:
             elapsed = clock.elapsed_ns()
             services.governor.spend(elapsed)
         if not taken:
-            plan.budget.give_back()
+            plan.budget.give_back(ticket)
             counts.dropped.take()
             return
         try:
@@ -169,8 +177,9 @@ class Gate:
             services.observe(elapsed / 1e9)
             if plan.budget.exhausted:
                 services.poke(plan.entry.probe.id)
-        except Exception:  # noqa: S110 - the edge of the stack; it is counted already
-            pass
+        except Exception as error:  # the edge of the stack; it is counted already
+            if is_for_application(error):
+                raise
 
     def _snapshot(self, plan: Plan, frame: FrameType, clock: PauseClock) -> Snapshot:
         services = self._services
@@ -250,6 +259,8 @@ def _task_name() -> Optional[str]:
         loop = asyncio._get_running_loop()
         task = asyncio.current_task(loop) if loop is not None else None
         name = asyncio.Task.get_name(task) if task is not None else None
-    except Exception:  # no running loop, a task that is no asyncio.Task, a half-imported asyncio
+    except Exception as error:  # no running loop, a task that is no asyncio.Task, a half-imported asyncio
+        if is_from_signal(error):
+            raise
         return None
     return name if type(name) is str else None

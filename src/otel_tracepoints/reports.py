@@ -7,6 +7,7 @@ per probe and 5 minutes, dropped hits once per probe and second, changes always.
 from __future__ import annotations
 
 import time
+from itertools import starmap
 from types import CodeType, FrameType
 from typing import Any, Callable, Dict, List, Optional
 
@@ -29,6 +30,10 @@ _FAILURES = {
 }
 
 
+#: Makes ``starmap`` call once, without arguments.
+_ONCE = ((),)
+
+
 class _Throttle:
     """Lets one caller through per interval, whichever thread it is on, without a lock."""
 
@@ -41,17 +46,19 @@ class _Throttle:
     def passes(self, now: float, interval: float) -> bool:
         if now < self._until:
             return False
+        taken: List[None] = []
         try:
-            self._free.pop()
+            # By one call in C: what a signal's handler raises must not leave it taken.
+            taken.extend(starmap(self._free.pop, _ONCE))
+            passes = now >= self._until
+            if passes:
+                self._until = now + interval
         except IndexError:
             return False  # another thread is telling it at this moment
-        try:
-            if now < self._until:
-                return False
-            self._until = now + interval
-            return True
+        else:
+            return passes
         finally:
-            self._free.append(None)
+            self._free.extend(starmap(taken.pop, _ONCE if taken else ()))
 
 
 class Reporter:

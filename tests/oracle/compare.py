@@ -39,7 +39,7 @@ def record(package: str, when: str, how: str, only: Sequence[str] = ()) -> "subp
     environment = {
         **os.environ,
         "PYTHONHASHSEED": "0",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),
         "TERM": "dumb",
         "COLUMNS": "80",
     }

@@ -338,7 +338,35 @@ def ret_finally_loop():
 def many(x): 
     if x: return 1 
     return 2 if x else 3
+@contextlib.contextmanager
+def passing_on(p):
+    try:
+        yield
+    except KeyError as x:
+        if x.args:
+            p = 1
+        if p is not None and x.args:
+            p = 2
+        raise
+    except ValueError as x:
+        p = 3
+        raise
+def raised_again(v, fail):
+    with passing_on(v):
+        v = 1
+        try:
+            if fail: raise fail
+        except Exception:
+            if fail != 7:
+                raise
+
+            v = None
+    if v:
+        v = 3
 def run():
+    for fail in (None, KeyError(), KeyError(1), ValueError(2), TypeError(3)):
+        try: raised_again(None, fail)
+        except Exception: pass
     loops(5); loops(1)
     oneliner(3)
     for k in range(5): tries(k)

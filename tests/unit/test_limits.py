@@ -117,7 +117,7 @@ def test_budget_is_exact_across_threads() -> None:
     """A budget of 3 lets exactly 3 hits through whichever threads ask."""
     budget = HitBudget(3)
     taken: List[int] = []
-    in_threads(8, lambda: taken.extend(1 for _ in range(500) if budget.take()))
+    in_threads(8, lambda: taken.extend(1 for _ in range(500) if budget.take([])))
     assert len(taken) == 3
     assert budget.exhausted
 
@@ -125,27 +125,54 @@ def test_budget_is_exact_across_threads() -> None:
 def test_budget_ticket_given_back_is_used_again() -> None:
     """A hit that was not emitted leaves its ticket to the next."""
     budget = HitBudget(1)
-    assert budget.take()
+    ticket: List[int] = []
+    assert budget.take(ticket)
     assert budget.exhausted
-    budget.give_back()
-    assert not budget.exhausted
-    assert budget.take()
+    budget.give_back(ticket)
+    assert (ticket, budget.exhausted) == ([], False)
+    budget.give_back(ticket)
+    assert budget.take([])
     assert budget.exhausted
-    assert not budget.take()
+    refused: List[int] = []
+    assert not budget.take(refused)
+    budget.give_back(refused)
+    assert budget.exhausted
+
+
+def test_budget_is_neither_overdrawn_nor_stuck_when_tickets_come_back() -> None:
+    """Eight threads that give most tickets back use up exactly as many as there are, and all of them."""
+    budget = HitBudget(40)
+    used: List[int] = []
+
+    def hits() -> None:
+        for attempt in range(4000):
+            ticket: List[int] = []
+            if not budget.exhausted and budget.take(ticket):
+                if attempt % 50:
+                    budget.give_back(ticket)
+                else:
+                    used.append(ticket[0])
+
+    in_threads(8, hits)
+    while not budget.exhausted:
+        ticket: List[int] = []
+        assert budget.take(ticket)
+        used.extend(ticket)
+    assert sorted(used) == list(range(40))
 
 
 @pytest.mark.parametrize(("used", "left"), [(0, 2), (1, 1), (2, 0), (5, 0)])
 def test_budget_remembers_hits_of_before(used: int, left: int) -> None:
     """A budget set on a probe that has hits already counts those."""
     budget = HitBudget(2, used)
-    assert sum(budget.take() for _ in range(4)) == left
+    assert sum(budget.take([]) for _ in range(4)) == left
     assert budget.exhausted
 
 
 def test_no_budget_is_never_exhausted() -> None:
     """Without a limit every hit passes."""
     budget = HitBudget(None)
-    assert all(budget.take() for _ in range(100))
+    assert all(budget.take([]) for _ in range(100))
     assert not budget.exhausted
 
 

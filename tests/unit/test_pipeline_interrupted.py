@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from types import CodeType, FunctionType
-from typing import Any, Callable, Iterator, List, NamedTuple
+from types import CodeType, FrameType, FunctionType
+from typing import Any, Callable, Iterator, List, NamedTuple, Sequence
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from tests.support.otlp_receiver import closed_port
 
+from otel_tracepoints.capture.collector import Collector
+from otel_tracepoints.capture.message import MessageRenderer
 from otel_tracepoints.capture.redaction import RedactionPolicy
+from otel_tracepoints.capture.values import Reader
 from otel_tracepoints.config import Settings
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.emission.intake import Intake
 from otel_tracepoints.emission.recorder import Recorder
+from otel_tracepoints.expression import Expression
 from otel_tracepoints.limits import Governor, HitBudget, TokenBucket
 from otel_tracepoints.model import Probe, ProbeType, RateLimit, Snapshot
 from otel_tracepoints.pipeline import Gate, HitServices
@@ -60,39 +64,43 @@ class Struck(BaseException):
     """What a signal's handler raises."""
 
 
-def strike(action: Callable[[], None], at: int) -> bool:
-    """Raise `Struck` in front of the so-manieth instruction of the hit path; False if there are not so many."""
+class TimeIsUp(Exception):
+    """What it raises to end a task, as Celery does."""
+
+
+def strike(action: Callable[[], None], at: int, error: type = Struck, codes: Sequence[CodeType] = ()) -> bool:
+    """Raise ``error`` in front of the so-manieth instruction of the hit path; False if there are not so many."""
     left = at
 
     def instruction(*_: Any) -> None:
         nonlocal left
         left -= 1
         if left == 0:
-            raise Struck
+            raise error
 
     try:
-        with each_instruction(instruction):
+        with each_instruction(instruction, codes or CODES):
             action()
-    except Struck:
+    except error:
         return True
     assert left > 0, "the application's exception was swallowed"
     return False
 
 
 @contextlib.contextmanager
-def each_instruction(callback: Callable[..., None]) -> Iterator[None]:
-    """Call it before each instruction of `CODES`."""
+def each_instruction(callback: Callable[..., None], codes: Sequence[CodeType]) -> Iterator[None]:
+    """Call it before each instruction of this code."""
     if sys.version_info >= (3, 12):
         monitoring = sys.monitoring
         event = monitoring.events.INSTRUCTION
         monitoring.use_tool_id(4, "strike")
         monitoring.register_callback(4, event, callback)
-        for code in CODES:
+        for code in codes:
             monitoring.set_local_events(4, code, event)
         try:
             yield
         finally:
-            for code in CODES:
+            for code in codes:
                 monitoring.set_local_events(4, code, 0)
             monitoring.register_callback(4, event, None)
             monitoring.free_tool_id(4)
@@ -104,7 +112,7 @@ def each_instruction(callback: Callable[..., None]) -> Iterator[None]:
         return in_frame
 
     def in_call(frame: Any, event: str, argument: Any) -> Any:
-        if frame.f_code not in CODES:
+        if frame.f_code not in codes:
             return None
         frame.f_trace_opcodes = True
         return in_frame
@@ -123,6 +131,8 @@ def codes_of(*classes: type) -> List[CodeType]:
 
 #: Where the exception is raised: the parts that count, take places and mark the thread.
 CODES = codes_of(Gate, Intake, Recorder, HitBudget, TokenBucket)
+#: The parts that forgive what goes wrong with one value, one expression, one hit.
+FORGIVING = codes_of(Gate, HitBudget, Expression, Reader, RedactionPolicy, MessageRenderer, Collector)
 
 
 @pytest.mark.parametrize("on_span", [False, True], ids=["queue", "span"])
@@ -165,4 +175,46 @@ def test_a_hit_that_was_emitted_is_not_a_failed_capture_too(rig: Callable[..., R
     while strike(tested.hit, at + 1):
         at += 1
         assert sum(counts.as_dict().values()) <= at
+    assert at > 200
+
+
+def small_frame() -> FrameType:
+    """A frame with little in it."""
+    local = 1
+    assert local
+    return sys._getframe()
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        {"type": ProbeType.TRACEPOINT, "condition": "local == 1", "watch": ("local", "missing")},
+        {"type": ProbeType.LOGPOINT, "message": "{local:03d} {missing}"},
+    ],
+    ids=["tracepoint", "logpoint"],
+)
+def test_an_exception_for_the_application_is_never_swallowed(rig: Callable[..., Rig], probe: Any) -> None:
+    """At each instruction of conditions, capture and messages in turn: a plain Exception reaches the application."""
+    tested = rig(**probe)
+    frame = small_frame()
+    at = 0
+    while strike(lambda: tested.gate(frame), at + 1, TimeIsUp, FORGIVING):
+        at += 1
+    assert at > 400
+
+
+@pytest.mark.parametrize("error", [Struck, TimeIsUp])
+def test_a_ticket_of_max_hits_is_never_lost(rig: Callable[..., Rig], error: type) -> None:
+    """At each instruction in turn: a hit that was struck is one of maxHits if it was emitted, and none if not."""
+    at = 0
+    while True:
+        tested = rig(type=ProbeType.LOGPOINT, message="m", max_hits=2)
+        struck = strike(tested.hit, at + 1, error, CODES if error is Struck else FORGIVING)
+        for _ in range(3):
+            tested.hit()
+        assert tested.entry.counts.emitted.value == 2, at
+        assert tested.entry.budget.exhausted, at
+        if not struck:
+            break
+        at += 1
     assert at > 200

@@ -6,6 +6,7 @@ import inspect
 import math
 from typing import Any, Callable, List, Optional
 
+from otel_tracepoints.interrupts import is_from_signal
 from otel_tracepoints.model import JsonValue
 from otel_tracepoints.semconv import REDACTED
 
@@ -35,7 +36,9 @@ def adapt(callback: Optional[Callback]) -> Optional[Callable[[JsonValue, str], J
             answer = called(value, name) if wants_name else called(value)
             # A copy: the application may keep what it gave, and change it.
             return _copy(answer, [_MOST_TEXT], _DEEPEST)
-        except Exception:
+        except Exception as error:
+            if is_from_signal(error):
+                raise
             return REDACTED
 
     return redact

@@ -20,6 +20,7 @@ from otel_tracepoints.capture.redaction import RedactionPolicy
 from otel_tracepoints.capture.stack import collect_stack
 from otel_tracepoints.capture.values import Captured, Clock, Reader
 from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.model import CaptureLimits, JsonValue, Snapshot, WatchValue
 from otel_tracepoints.semconv import JSON_UNBOUND, REDACTED
 
@@ -201,7 +202,9 @@ def _namespace_locals(frame: FrameType) -> Tuple[List[Tuple[str, Any]], int]:
         return [], 0
     try:
         items = list(dict.items(found))
-    except RuntimeError:  # another thread changed it: a copy is made in one step
+    except RuntimeError as error:  # another thread changed it: a copy is made in one step
+        if is_for_application(error):
+            raise
         items = list(dict.copy(found).items())
     named: List[Tuple[str, Any]] = [
         (name, value)

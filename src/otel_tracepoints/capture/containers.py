@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import itertools
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Tuple
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Tuple
 from otel_tracepoints import introspect
 from otel_tracepoints.capture import arrays, plain
 from otel_tracepoints.capture.shapes import Shape, fields_of, slots_of
+from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.model import JsonValue
 from otel_tracepoints.semconv import JSON_CIRCULAR, JSON_ITEMS, JSON_REPR, REDACTED
 
@@ -175,10 +175,15 @@ def _take(iterate: Callable[[], Iterable[Any]], count: int) -> List[Any]:
         return []
     try:
         return list(itertools.islice(iterate(), count))
-    except RuntimeError:
+    except RuntimeError as error:
+        if is_for_application(error):
+            raise
         taken: List[Any] = []
-        with contextlib.suppress(RuntimeError):
+        try:
             taken.extend(itertools.islice(iterate(), count))
+        except RuntimeError as again:
+            if is_for_application(again):
+                raise
         return taken
 
 

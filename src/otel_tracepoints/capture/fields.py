@@ -18,6 +18,7 @@ from otel_tracepoints.capture import scalars, shapes
 from otel_tracepoints.capture.redaction import LOOK_BEYOND, RedactionPolicy
 from otel_tracepoints.capture.values import Clock, Reader
 from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.model import CaptureLimits, FieldValue
 from otel_tracepoints.semconv import REDACTED
 
@@ -25,7 +26,8 @@ from otel_tracepoints.semconv import REDACTED
 FIELD_LIMIT = 8_192
 #: Containers and objects in a message are shown to these limits; a logpoint has none of its own.
 _LIMITS = CaptureLimits(max_string_length=FIELD_LIMIT)
-_ROOM = 4 * FIELD_LIMIT
+#: What is read for it. The shortest values (``"0, "``) take 8 of the room for 3 characters.
+_ROOM = 3 * FIELD_LIMIT
 #: A width or precision of five digits would make the result large, whatever the value.
 _TOO_WIDE = re.compile(r"\d{5}")
 #: A Decimal beyond this exponent would be written out with as many zeros.
@@ -156,7 +158,9 @@ def _formatted(
     try:
         # Nothing formattable is told apart from what refuses the spec only here: both misfit.
         text = format(_NOTHING if value is None else value, spec)
-    except Exception:
+    except Exception as error:
+        if is_for_application(error):
+            raise
         name = introspect.type_name(kind)
         raise EvaluationError("TYPE_MISMATCH", f"the format '{spec}' does not fit '{name}'") from None
     return shown._replace(

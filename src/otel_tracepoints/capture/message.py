@@ -11,6 +11,7 @@ from otel_tracepoints.capture.fields import FIELD_LIMIT, Field, print_field
 from otel_tracepoints.capture.redaction import LOOK_BEYOND, RedactionPolicy
 from otel_tracepoints.capture.values import Clock
 from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.model import FieldValue, Snapshot
 from otel_tracepoints.semconv import REDACTED
 
@@ -83,7 +84,9 @@ class MessageRenderer:
         except EvaluationError as error:
             snapshot.failure = (error.code, self._policy.text(error.message))
             text = self._policy.text(error.mark)
-        except Exception:
+        except Exception as error:
+            if is_for_application(error):
+                raise
             # This field alone is lost; nothing of the value is told.
             text = "<TYPE_MISMATCH: the value cannot be shown>"
         return Field(text, text)

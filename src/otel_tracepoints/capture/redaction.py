@@ -11,6 +11,7 @@ from typing import Dict, Iterable, List, Match, Tuple
 from otel_tracepoints.capture import patterns
 from otel_tracepoints.capture.given import GivenPattern
 from otel_tracepoints.capture.names import SensitiveNames
+from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.semconv import REDACTED
 
 #: Names whose sensitivity is remembered; then all are forgotten, so that generated names cannot
@@ -84,7 +85,9 @@ class RedactionPolicy:
             # Only then by name: ``password=4111 1111 …`` would leave half a card number.
             if "=" in text or ":" in text or "%3" in text:
                 text = self._named(text)
-        except Exception:
+        except Exception as error:
+            if is_for_application(error):
+                raise
             return REDACTED
         return text
 

@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol, Set, Tup
 from otel_tracepoints import introspect
 from otel_tracepoints.capture import containers, plain, shapes
 from otel_tracepoints.capture.redaction import LOOK_BEYOND, RedactionPolicy
+from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.model import CaptureLimits, JsonValue
 from otel_tracepoints.semconv import JSON_REPR, JSON_SIZE, JSON_TRUNCATED, JSON_TYPE
 
@@ -89,7 +90,7 @@ class Reader:
         self.exhausted = self._expired
 
     def read(self, value: object, level: int = 0) -> JsonValue:
-        """The JSON of a value; never raises an Exception: a value that cannot be read says so."""
+        """The JSON of a value; never raises one of its own: a value that cannot be read says so."""
         if value is None or value is True or value is False:
             return value
         cls = type(value)
@@ -102,7 +103,9 @@ class Reader:
                 return plain.string(self, value, "str")
             shape = shapes.shape_of(cls)
             return _READERS[shape.kind](self, value, shape, level)
-        except Exception:
+        except Exception as error:
+            if is_for_application(error):
+                raise
             # One bad value costs that value only.
             return {JSON_TYPE: self.policy.label(introspect.type_name(cls)), JSON_REPR: "<unreadable>"}
 

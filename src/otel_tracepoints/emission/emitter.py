@@ -28,6 +28,7 @@ from otel_tracepoints.emission.spans import context_of, current_span, inside_tel
 from otel_tracepoints.emission.threads import OwnThread, start_from_hit_path, start_thread
 from otel_tracepoints.emission.transport import Verdict
 from otel_tracepoints.emission.worker import ExportWorker, Health, MetricSchedule, Stop
+from otel_tracepoints.interrupts import is_from_signal
 from otel_tracepoints.model import Outcome, Report, Snapshot, TraceContext
 
 #: Seconds of the time for stopping that are kept for ending a request that hangs.
@@ -211,7 +212,9 @@ class Emitter:
         """The ids of the span that is current in this thread or task; safe on the hit path."""
         try:
             return context_of(current_span())
-        except Exception:  # a span class that is not OpenTelemetry's
+        except Exception as error:  # a span class that is not OpenTelemetry's
+            if is_from_signal(error):
+                raise
             return None
 
     def inside_telemetry(self, frame: FrameType) -> bool:

@@ -47,9 +47,10 @@ def fit(value: JsonValue, limit: int) -> Tuple[str, bool]:
     object with its beginning (``docs/telemetry.md``). The text is valid JSON and valid UTF-8
     whatever the value holds: a lone surrogate stays as its escape.
     """
-    text = _dump(value)
-    if _size(text) <= limit:
-        return text, False
+    if not _is_larger(value, limit):
+        text = _dump(value)
+        if _size(text) <= limit:
+            return text, False
     return _cut(value, limit) or _dump({semconv.JSON_TRUNCATED: True}), True
 
 
@@ -61,6 +62,31 @@ def fit_text(text: str, limit: int) -> Tuple[str, bool]:
     if len(data) <= limit:
         return data.decode("utf-8"), False
     return data[: max(0, limit - 3)].decode("utf-8", "ignore") + "…", True
+
+
+def _is_larger(value: JsonValue, limit: int) -> bool:
+    """Whether the JSON certainly has more than ``limit`` bytes, by the least that its parts take.
+
+    Looks at no more than that much of it: a large value is not written out only to be cut.
+    """
+    waiting: List[Any] = [value]
+    while waiting:
+        each = waiting.pop()
+        kind = type(each)
+        if kind is str:
+            limit -= len(each) + 2
+        elif kind is dict:
+            limit -= 4 * len(each)  # and two for the quotes of each name
+            waiting += each
+            waiting += each.values()
+        elif kind is list:
+            limit -= 2 * len(each)
+            waiting += each
+        else:
+            limit -= 1
+        if limit < 0:
+            return True
+    return False
 
 
 def _dump(value: JsonValue) -> str:
@@ -154,10 +180,10 @@ def _take(entries: List[Tuple[str, Any]], room: int, marker: int) -> Tuple[Optio
         return None, False
     parts: List[str] = []
     for index, (prefix, item) in enumerate(entries):
-        text = prefix + _dump(item)
-        size = _size(text) + 2
-        if size > left:
-            space = left - _size(prefix) - 2
+        space = left - _size(prefix) - 2
+        text = prefix + _dump(item) if not _is_larger(item, space) else None
+        size = left + 1 if text is None else _size(text) + 2
+        if text is None or size > left:
             cut = _cut(item, space) if space >= _WORTH_CUTTING else None
             if cut is None:
                 return parts, False

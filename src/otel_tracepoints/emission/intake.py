@@ -11,6 +11,7 @@ from otel_tracepoints.emission.delivery import Delivery
 from otel_tracepoints.emission.encode import event_name, hit_attributes
 from otel_tracepoints.emission.recorder import Recorder, Way
 from otel_tracepoints.emission.spans import SpanBudget, context_of, current_span, inside_telemetry
+from otel_tracepoints.interrupts import is_from_signal
 from otel_tracepoints.model import ProbeType, Report, Snapshot
 
 #: Makes ``starmap`` call once, without arguments.
@@ -85,8 +86,9 @@ class Intake:
                 and self._span_budget.take(span)
             ):
                 return span
-        except Exception:  # noqa: S110 - a span class that is not OpenTelemetry's; or the edge of the stack
-            pass
+        except Exception as error:  # a span class that is not OpenTelemetry's; or the edge of the stack
+            if is_from_signal(error):
+                raise
         return None
 
     def _put_on(self, span: Any, snapshot: Snapshot, place: List[None]) -> Way:
@@ -94,7 +96,9 @@ class Intake:
         try:
             attributes = hit_attributes(snapshot, self._limit, with_message=True)
             span.add_event(event_name(snapshot), attributes, snapshot.timestamp_ns)
-        except Exception:
+        except Exception as error:
+            if is_from_signal(error):
+                raise
             # It has its ordinal, so it was emitted: by the queue, or it is counted as lost.
             try:
                 place.extend(starmap(self._take_place, _ONCE))

@@ -44,6 +44,7 @@ _SEND = _codes("SEND")
 KW_NAMES = _codes("KW_NAMES")
 _YIELDS = _codes("YIELD_VALUE")
 _RERAISE = _codes("RERAISE")
+_RAISE = _codes("RAISE_VARARGS")
 _NEVER_RAISE = _codes(
     "NOP",
     "POP_BLOCK",
@@ -168,7 +169,13 @@ class Anatomy:
             line = self.instructions[here].line
             silent = {i for i, each in enumerate(self.instructions) if each.line == line}
             return True, frozenset(silent)
-        return len(silent) < len(raising), frozenset(silent)
+        counts = len(silent) < len(raising)
+        again = {i for i in raising if self.instructions[i].reraises}
+        if BLOCKS and again & silent:
+            # They are not in the traceback: its newest entry is the instruction that raised first.
+            # Where some count and some do not, none does: the line is not really reached by any.
+            silent.update(i for i in range(len(self.instructions)) if i not in self._covered[here])
+        return counts, frozenset(silent)
 
     def _exception_counts(self, source: int, here: int) -> bool:
         there, instruction = self.instructions[source], self.instructions[here]
@@ -218,11 +225,17 @@ def decode(code: CodeType) -> List[Instruction]:
                 begins_block=lines.begins_block(start),
                 block=lines.block(start),
                 target=target,
-                reraises=op in _RERAISE and argument > 0,
+                reraises=_raises_again(op, argument),
             )
         )
         start, argument = None, 0
     return decoded
+
+
+def _raises_again(op: int, argument: int) -> bool:
+    if not BLOCKS:
+        return op in _RERAISE and argument > 0
+    return op in _RERAISE or (op in _RAISE and argument == 0)
 
 
 def lengths(code: CodeType) -> List[int]:

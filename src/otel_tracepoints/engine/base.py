@@ -16,7 +16,7 @@ from types import CodeType, FrameType
 from typing import Callable, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 #: Called with the application's frame, in the application's thread, once per arrival. Must not
-#: raise. The frame's ``f_lineno`` may be trusted for nothing.
+#: raise but what is for the application (`interrupts`). The frame's ``f_lineno`` may be trusted for nothing.
 Handler = Callable[[FrameType], None]
 
 

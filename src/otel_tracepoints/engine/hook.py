@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, Dict, FrozenSet, Iterator, Tuple
 
 from otel_tracepoints.engine.base import Handler
+from otel_tracepoints.interrupts import is_for_application
 
 _getframe = sys._getframe
 #: An exception's own slot, whatever its class makes of the name.
@@ -39,23 +40,29 @@ FORGIVES = sys.version_info < (3, 9, 2)
 if not FORGIVES:
 
     def arrived(site: int) -> None:
-        """Called by rewritten code when a watched line is reached; never raises."""
+        """Called by rewritten code when a watched line is reached; raises what is for the application."""
         try:
             handlers = SITES.get(site)
             if handlers is not None:
                 frame = _getframe(1)
                 for handler in handlers:
                     handler(frame)
-        except Exception:  # noqa: S110 - RecursionError at the edge of the stack
-            pass
+        except RecursionError:
+            pass  # at the edge of the stack, where there is no room for a call
+        except Exception as error:
+            if is_for_application(error):
+                raise
 
     def dispatch(handlers: Tuple[Handler, ...], frame: FrameType) -> None:
-        """Call the handlers, come what may."""
+        """Call the handlers; raises only what is for the application."""
         try:
             for handler in handlers:
                 handler(frame)
-        except Exception:  # noqa: S110 - RecursionError at the edge of the stack
-            pass
+        except RecursionError:
+            pass  # at the edge of the stack, where there is no room for a call
+        except Exception as error:
+            if is_for_application(error):
+                raise
 
     def forgive() -> None:
         """Called where a RecursionError of our own is swallowed; nothing is left of it here."""
@@ -66,7 +73,7 @@ else:
     _overflow = OverflowFlag()
 
     def arrived(site: int) -> None:
-        """Called by rewritten code when a watched line is reached; never raises."""
+        """Called by rewritten code when a watched line is reached; raises what is for the application."""
         try:
             flag = _overflow.flag
             before = flag.value
@@ -80,20 +87,28 @@ else:
                 frame = _getframe(1)
                 for handler in handlers:
                     handler(frame)
-        except Exception:  # noqa: S110 - RecursionError at the edge of the stack
-            pass
-        flag.value = before
+        except RecursionError:
+            pass  # at the edge of the stack, where there is no room for a call
+        except Exception as error:
+            if is_for_application(error):
+                raise
+        finally:
+            flag.value = before
 
     def dispatch(handlers: Tuple[Handler, ...], frame: FrameType) -> None:
-        """Call the handlers, come what may."""
+        """Call the handlers; raises only what is for the application."""
         flag = _overflow.flag
         before = flag.value
         try:
             for handler in handlers:
                 handler(frame)
-        except Exception:  # noqa: S110 - RecursionError at the edge of the stack
-            pass
-        flag.value = before
+        except RecursionError:
+            pass  # at the edge of the stack, where there is no room for a call
+        except Exception as error:
+            if is_for_application(error):
+                raise
+        finally:
+            flag.value = before
 
     def forgive() -> None:
         """Called where a RecursionError of our own is swallowed: it has lifted the limit."""

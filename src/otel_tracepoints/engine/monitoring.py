@@ -30,6 +30,7 @@ from otel_tracepoints import unpatched
 from otel_tracepoints.engine.base import CodeSite, Handler, Watch
 from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.errors import EngineUnavailable, PlacingFailed
+from otel_tracepoints.interrupts import is_for_application
 
 #: The name under which the tool id is taken.
 TOOL_NAME = "otel-tracepoints"
@@ -228,8 +229,11 @@ def _line_callback(table: _Table, disable: object) -> Callable[[CodeType, int], 
             frame = getframe(1)
             for handler in handlers:
                 handler(frame)
-        except Exception:  # noqa: S110 - RecursionError at the edge of the stack
-            pass
+        except RecursionError:
+            pass  # at the edge of the stack, where there is no room for a call
+        except Exception as error:
+            if is_for_application(error):
+                raise
         return None
 
     return on_line

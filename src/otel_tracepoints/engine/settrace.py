@@ -7,8 +7,10 @@ line get no local trace function. A thread with another tracer is left to it.
 
 from __future__ import annotations
 
+import _thread
 import sys
 import threading
+import time
 from types import CodeType, FrameType
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -20,11 +22,19 @@ from otel_tracepoints.errors import PlacingFailed
 
 _Tracer = Callable[[FrameType, str, Any], Any]
 
+#: Seconds after which an exception has left the trace function that it passed.
+_UNWOUND = 0.01
+
 FOREIGN = (
     "Another trace function (a debugger or coverage) has this thread or those that start from now on;"
     " lines that they reach are not watched."
 )
 FROM_NOW_ON = "Only threads that start from now on, and the one that set the probe, are watched: {}."
+
+
+#: The trace functions that have something to watch, of all engines: an agent that starts takes over
+#: the threads that still have the function of the one before.
+_WATCHING: Dict[int, _Tracer] = {}
 
 
 class SettraceEngine:
@@ -39,9 +49,10 @@ class SettraceEngine:
         self._lock = unpatched.RLock()
         self._ledger = Ledger()
         self._table: Dict[int, Dict[int, Tuple[Handler, ...]]] = {}
-        self._global, self._local = _tracers(self._table)
+        self._global, self._local = _tracers(self._table, self._soon_again)
         self._notes: Dict[str, Tuple[str, ...]] = {}
         self._states: Any = None
+        self._foreign = False
         self._closed = False
 
     def install(self, key: str, sites: Sequence[CodeSite], line: int, handler: Handler) -> None:
@@ -61,6 +72,7 @@ class SettraceEngine:
                         added[id(watched.code)] = watched
             for identity, watched in added.items():
                 self._table[identity] = watched.handlers()
+            _WATCHING[id(self)] = self._global
             notes = tuple(self._start())
             self._notes.update((watch.key, notes) for watch in watches)
 
@@ -102,7 +114,9 @@ class SettraceEngine:
         """Trace whatever may be traced; returns notes."""
         notes: List[str] = []
         here, to_come = sys.gettrace(), _of_new_threads()
-        foreign = any(each is not None and each is not self._global for each in (here, to_come))
+        foreign = self._foreign = any(
+            each is not None and each is not self._global for each in (here, to_come)
+        )
         if foreign:
             notes.append(FOREIGN)
         if to_come is None:
@@ -145,6 +159,21 @@ class SettraceEngine:
                 forgive()
         return 0
 
+    def _soon_again(self) -> None:
+        """Called where an exception passes on to the application, which ends the tracing of this thread."""
+        try:
+            _thread.start_new_thread(self._again, ())
+        except RuntimeError:
+            pass  # no thread can be had: until the next probe is set
+
+    def _again(self) -> None:
+        time.sleep(_UNWOUND)
+        with self._lock:
+            if self._table and not self._foreign:
+                self._all_threads()
+                for frame in list(sys._current_frames().values()):
+                    self._adopt_frames(frame)
+
     def _adopt_frames(self, frame: Optional[FrameType]) -> None:
         while frame is not None:
             if frame.f_trace is None and id(frame.f_code) in self._table:
@@ -152,6 +181,7 @@ class SettraceEngine:
             frame = frame.f_back
 
     def _stop(self) -> None:
+        _WATCHING.pop(id(self), None)
         # Other threads' tracers take themselves away at their next call.
         if sys.gettrace() is self._global:
             sys.settrace(None)
@@ -163,7 +193,9 @@ class SettraceEngine:
             _release_frames(frame, self._local)
 
 
-def _tracers(table: Dict[int, Dict[int, Tuple[Handler, ...]]]) -> Tuple[_Tracer, _Tracer]:
+def _tracers(
+    table: Dict[int, Dict[int, Tuple[Handler, ...]]], ended: Callable[[], None]
+) -> Tuple[_Tracer, _Tracer]:
     def local(frame: FrameType, event: str, _: object) -> Any:
         try:
             if event == "line":
@@ -176,17 +208,28 @@ def _tracers(table: Dict[int, Dict[int, Tuple[Handler, ...]]]) -> Tuple[_Tracer,
         except RecursionError:
             if FORGIVES:
                 forgive()
+        except BaseException:  # What a signal's handler raised: for the application.
+            ended()
+            raise
         return local
 
-    def everywhere(frame: FrameType, event: str, _: object) -> Any:
+    def everywhere(frame: FrameType, event: str, argument: object) -> Any:
         try:
             if event == "call" and id(frame.f_code) in table:
                 return local
             if not table:
+                # First off, then the look: whoever sets a probe does it the other way round, and
+                # passes over threads that are traced, so one of the two sees what the other did.
                 sys.settrace(None)
+                for tracer in list(_WATCHING.values()):
+                    sys.settrace(tracer)
+                    return tracer(frame, event, argument)
         except RecursionError:
             if FORGIVES:
                 forgive()
+        except BaseException:
+            ended()
+            raise
         return None
 
     return everywhere, local

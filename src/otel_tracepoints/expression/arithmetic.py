@@ -14,6 +14,7 @@ from otel_tracepoints.expression.budget import MAX_BITS, MAX_ITEMS, MAX_STRING, 
 from otel_tracepoints.expression.sequences import SET_IDS, elements
 from otel_tracepoints.expression.special import check_timezones
 from otel_tracepoints.expression.values import base_of, exact, is_number, named
+from otel_tracepoints.interrupts import is_for_application
 
 #: The operators by their symbol.
 OPERATORS: Dict[str, Callable[[Any, Any], Any]] = {
@@ -167,7 +168,9 @@ def _calendar(symbol: str, left: Any, base: Any, right: Any, other: Any) -> Any:
         check_timezones(left, right, base)
     try:
         return OPERATORS[symbol](_plain(left, base), _plain(right, other))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError) as error:
+        if is_for_application(error):
+            raise
         raise _mismatch(symbol, left, right) from None
 
 

@@ -8,6 +8,7 @@ from typing import Callable, Final, NamedTuple, NoReturn, Optional, Tuple, Union
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression.budget import SENSITIVE, State, new_state
 from otel_tracepoints.expression.values import truth
+from otel_tracepoints.interrupts import is_for_application
 
 #: Says whether a variable, attribute, key or parameter of this name must not be shown.
 NamePredicate = Callable[[str], bool]
@@ -52,7 +53,7 @@ class Expression:
         """The value in this frame; no code of the application runs, and about 1 ms is the most it takes.
 
         Raises:
-            EvaluationError: and nothing else (KeyboardInterrupt and SystemExit pass).
+            EvaluationError: and nothing else but what a signal's handler raises.
         """
         state = new_state()
         try:
@@ -81,6 +82,8 @@ class Expression:
 
 def _fail(error: Exception) -> NoReturn:
     """What a builtin raised, in the language's own codes; its text may quote a value, so it is dropped."""
+    if is_for_application(error):
+        raise error
     if isinstance(error, (RecursionError, MemoryError, OverflowError)):
         raise EvaluationError("BUDGET", "the evaluation would take too much time or memory") from None
     if isinstance(error, ZeroDivisionError):
