@@ -86,7 +86,7 @@ class Debugger:
         self._planner = Planner(
             parts.policy, parts.resolver.function_name, parts.value_callback, parts.message_callback
         )
-        self._placer = Placer(parts.resolver, parts.engine)
+        self._placer = Placer(parts.resolver, parts.engine, lambda: self._timekeeper.poke(_PENDING))
         self._timekeeper = Timekeeper(self._look_after)
         self._services = HitServices(
             emitter=parts.emitter,
@@ -394,15 +394,15 @@ class Debugger:
                     wanted.append(entry.expires_at - now)
                 delays[entry.probe.id] = min((each for each in wanted if each is not None), default=None)
             self._apply(over)
-            if _PENDING in ids and self._placer.look_again():
-                delays[_PENDING] = PENDING_INTERVAL
+            if _PENDING in ids:
+                delays[_PENDING] = self._placer.patrol()
         return delays
 
     def _notice_imports(self) -> None:
         """While we sleep nobody waits for modules, but what is imported is not pending any more."""
         if not self._awake:
             waiting = [entry for entry in self._registry.entries() if not entry.imported]
-            loaded = self._resolver.loaded_among({entry.path for entry in waiting}) if waiting else set()
+            loaded = self._resolver.loaded_among({entry.path for entry in waiting}) if waiting else {}
             for entry in waiting:
                 entry.imported = entry.path in loaded
 

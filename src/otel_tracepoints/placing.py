@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from types import CodeType
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Collection, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints.engine.base import CodeSite, Engine, Watch
 from otel_tracepoints.errors import TracepointsError
@@ -17,6 +17,12 @@ from otel_tracepoints.probes.resolver import Resolution, Resolver
 
 _LOGGER = logging.getLogger("otel_tracepoints")
 
+#: Seconds between two looks for modules that no import hook announces (control-api.md).
+PENDING_INTERVAL = 1.0
+#: The same while a module that was announced is being imported.
+_ARRIVAL_INTERVAL = 0.1
+#: Going through everything again and again takes at most this share of one processor.
+_SHARE = 0.05
 
 #: An entry and the gate that its hooks call.
 Pair = Tuple[Entry, Gate]
@@ -28,14 +34,24 @@ class Placer:
     The control path calls in under the debugger's lock. `_on_code` is called by the thread that
     imports a module, which holds that module's import lock, so it takes no lock of ours but the
     engine's own, and reads ``_wanted`` in single steps.
+
+    Args:
+        poke: Has `patrol` called soon.
     """
 
-    def __init__(self, resolver: Resolver, engine: Engine) -> None:
+    def __init__(self, resolver: Resolver, engine: Engine, poke: Callable[[], None]) -> None:
         self._resolver = resolver
         self._engine = engine
+        self._poke = poke
         self._watcher = ImportWatcher(self._on_code)
         #: path → id → what waits there.
         self._wanted: Dict[str, Dict[str, Pair]] = {}
+        #: Files whose code has been shown to us and is being imported, and whether the import system
+        #: had entered the module when it asked for the code.
+        self._arriving: Dict[str, bool] = {}
+        #: Files that no hook announced, found a round ago: their bodies may not have begun then.
+        self._just_found: Set[str] = set()
+        self._next_whole_look = 0.0
 
     def resolve(self, path: str, line: int) -> Resolution:
         """Where the line is; watches the file's import from before it looks.
@@ -45,7 +61,7 @@ class Placer:
         """
         self._watcher.watch(path)
         try:
-            return self._resolver.resolve(path, line)
+            return self._resolver.look(path, self._wanted)(line)
         finally:
             if path not in self._wanted:
                 self._watcher.unwatch(path)
@@ -56,23 +72,12 @@ class Placer:
         A failure is kept on the entry; it never raises. ``resolution`` is that of the one entry,
         where it is known already.
         """
-        groups: Dict[str, List[Entry]] = {}
-        gates: Dict[str, Gate] = {}
         for entry, gate in pairs:
             self._want(entry, gate)
-            groups.setdefault(entry.path, []).append(entry)
-            gates[entry.probe.id] = gate
-        found: List[Tuple[Entry, Watch]] = []
-        for path, entries in groups.items():
-            look = self._look(path) if resolution is None else lambda _: resolution
-            for entry in entries:
-                sites = self._sites(entry, look)
-                if sites is not None:
-                    id = entry.probe.id
-                    found.append((entry, Watch(id, sites, entry.probe.line, gates[id])))
-        if not self._install(found) and len(found) > 1:
-            for each in found:
-                self._install([each])
+        look = None if resolution is None else _constant(resolution)
+        for path, group in _by_path(pairs).items():
+            self._hook(path, group, look or self._look(path))
+        self._catch_up({entry.probe.id for entry, _ in pairs})
 
     def remove(self, entries: Sequence[Entry]) -> None:
         """Take the entries' hooks away; what was counted stays."""
@@ -83,22 +88,79 @@ class Placer:
                 self._watcher.unwatch(entry.path)
         self._engine.remove(*(entry.probe.id for entry in entries))
 
-    def look_again(self) -> bool:
-        """Place pending entries whose modules have come meanwhile, by a way that no hook sees.
+    def has(self, entry: Entry) -> bool:
+        """Whether this entry was placed, or waits for its module, and was not removed since."""
+        return entry.probe.id in self._wanted.get(entry.path, ())
 
-        Answers whether some are pending still.
+    def patrol(self) -> Optional[float]:
+        """Look for what comes by ways which no hook sees, and for what became of imports.
+
+        Answers in how many seconds to look again, or None where nothing is waited for.
         """
-        waiting = [p for pairs in self._wanted.values() for p in pairs.values() if not p[0].imported]
-        if waiting:
-            loaded = self._resolver.loaded_among({entry.path for entry, _ in waiting})
-            self.place([pair for pair in waiting if pair[0].path in loaded])
-        return any(not entry.imported for entry, _ in waiting)
+        pending = self._pending()
+        loaded = self._resolver.loaded_among({*pending, *self._arriving}) if pending or self._arriving else {}
+        for path in list(self._arriving):
+            if not loaded.get(path, False):
+                self._arrived(path, self._arriving.pop(path), path in loaded)
+        found = {path for path in pending if not loaded.get(path, True)}
+        again, self._just_found = self._just_found | found, found
+        for path in again:
+            self.place(list(self._wanted.get(path, {}).values()))
+        now = time.monotonic()
+        if self._resolver.owes and now >= self._next_whole_look:
+            cost = self._resolver.look_everywhere(list(self._wanted))
+            self._next_whole_look = now + max(PENDING_INTERVAL, cost / _SHARE)
+            self._catch_up(())
+        if self._arriving:
+            return _ARRIVAL_INTERVAL
+        if self._just_found or self._pending():
+            return PENDING_INTERVAL
+        return max(0.0, self._next_whole_look - now) if self._resolver.owes else None
 
     def close(self) -> None:
         """Undo the import hook and every hook of the engine."""
         self._watcher.close()
         self._wanted = {}
         self._engine.close()
+
+    def _pending(self) -> List[str]:
+        return [
+            path
+            for path, pairs in self._wanted.items()
+            if any(not entry.imported for entry, _ in list(pairs.values()))
+        ]
+
+    def _arrived(self, path: str, entered: bool, loaded: bool) -> None:
+        """The code of a file was run, or its import failed."""
+        pairs = list(self._wanted.get(path, {}).values())
+        if entered and not loaded:
+            # Taken out again: what a traceback still leads to is no module.
+            for entry, _ in pairs:
+                entry.imported, entry.location = False, None
+        elif not loaded:
+            self.place(pairs)  # of a script, or of a module that is entered nowhere
+
+    def _catch_up(self, placed: Collection[str]) -> None:
+        """Place the other entries of files of which new code was found.
+
+        Code that was exec-ed by hand comes in this way (control-api.md).
+        """
+        for path in self._resolver.take_fresh():
+            pairs = [pair for id, pair in self._wanted.get(path, {}).items() if id not in placed]
+            if pairs:
+                self._hook(path, pairs, self._resolver.seen(path))
+        if self._resolver.owes:
+            self._poke()
+
+    def _hook(self, path: str, pairs: Iterable[Pair], look: Optional[Callable[[int], Resolution]]) -> None:
+        found: List[Tuple[Entry, Watch]] = []
+        for entry, gate in pairs:
+            sites = self._sites(entry, look)
+            if sites is not None:
+                found.append((entry, Watch(entry.probe.id, sites, entry.probe.line, gate)))
+        if not self._install(path, found) and len(found) > 1:
+            for each in found:
+                self._install(path, [each])
 
     def _want(self, entry: Entry, gate: Gate) -> None:
         if entry.path not in self._wanted:
@@ -108,13 +170,13 @@ class Placer:
 
     def _look(self, path: str) -> Optional[Callable[[int], Resolution]]:
         try:
-            return self._resolver.look(path)
+            return self._resolver.look(path, self._wanted)
         except Exception:
             _LOGGER.exception("The code of a file could not be searched")
             return None
 
     def _sites(
-        self, entry: Entry, look: Optional[Callable[[int], Optional[Resolution]]]
+        self, entry: Entry, look: Optional[Callable[[int], Resolution]]
     ) -> Optional[List[CodeSite]]:
         try:
             resolution = look(entry.probe.line) if look is not None else None
@@ -124,16 +186,18 @@ class Placer:
         if resolution is None:
             self._failed(entry, "The code could not be searched; the agent's log has the reason.")
             return None
-        locate(entry, resolution)
+        # An import that has begun since the look knows better where the line is.
+        if resolution.imported or entry.path not in self._arriving:
+            locate(entry, resolution)
         return [CodeSite(site.code, tuple(site.parents)) for site in resolution.sites]
 
-    def _install(self, found: Sequence[Tuple[Entry, Watch]]) -> bool:
+    def _install(self, path: str, found: Sequence[Tuple[Entry, Watch]]) -> bool:
         """Hook these, all or none; a failure is noted on each of them."""
         watches = [watch for _, watch in found]
         message: Optional[str] = None
         try:
             self._engine.install_all(watches)
-            self._name([site for watch in watches for site in watch.sites])
+            self._name(path, [site for watch in watches for site in watch.sites])
         except TracepointsError as error:
             message = error.message
         except Exception:
@@ -142,30 +206,42 @@ class Placer:
         for entry, _ in found:
             if message is not None:
                 self._failed(entry, message)
-            elif entry.error is not None and entry.error.code in PLACING_ERRORS:
-                entry.error = None
+            else:
+                _succeeded(entry)
         return message is None
 
     def _on_code(self, code: CodeType, path: str) -> CodeType:
+        self._arriving[path] = path in self._resolver.loaded_among({path})
         # Copied in one step of C: the control path changes it meanwhile.
         for entry, gate in list(dict.copy(self._wanted.get(path, {})).values()):
-            line = entry.probe.line
-            sites = [CodeSite(site.code, tuple(site.parents)) for site in self._resolver.sites_in(code, line)]
-            if not sites:
-                self._failed(entry, "The file has changed: no code starts on this line any more.")
-                continue
-            self._engine.install(entry.probe.id, sites, line, gate)
-            self._name(sites)
-            functions = tuple(dict.fromkeys(self._resolver.function_name(site.code) for site in sites))
-            entry.location = Location(path, line, functions)
-            entry.imported = True
+            try:
+                self._place_arriving(entry, gate, code, path)
+            except TracepointsError as error:
+                self._failed(entry, error.message)
+            except Exception as error:
+                _LOGGER.debug("A probe could not be placed in code that is being imported", exc_info=error)
+        self._poke()
         return self._engine.replacement(code)
 
-    def _name(self, sites: Sequence[CodeSite]) -> None:
+    def _place_arriving(self, entry: Entry, gate: Gate, code: CodeType, path: str) -> None:
+        line = entry.probe.line
+        sites = [CodeSite(site.code, tuple(site.parents)) for site in self._resolver.sites_in(code, line)]
+        if not sites:
+            entry.location = None
+            self._failed(entry, "The file has changed: no code starts on this line any more.")
+            return
+        self._engine.install(entry.probe.id, sites, line, gate)
+        self._name(path, sites)
+        entry.functions = tuple(dict.fromkeys(self._resolver.function_name(site.code) for site in sites))
+        entry.location = Location(path, line, entry.functions)
+        entry.imported = True
+        _succeeded(entry)
+
+    def _name(self, path: str, sites: Sequence[CodeSite]) -> None:
         """What the engine made of code is called like that code; before 3.11 it does not know so itself."""
         codes = {id(code): code for site in sites for code in (site.code, *site.parents)}
         for code in codes.values():
-            self._resolver.same_function(code, self._engine.replacement(code))
+            self._resolver.same_function(path, code, self._engine.replacement(code))
 
     @staticmethod
     def _failed(entry: Entry, message: str) -> None:
@@ -175,5 +251,23 @@ class Placer:
 def locate(entry: Entry, resolution: Resolution) -> None:
     """Note on the entry where its line was found."""
     entry.imported = resolution.imported
-    if resolution.imported:
-        entry.location = Location(resolution.file, entry.probe.line, resolution.functions)
+    entry.functions = resolution.functions
+    entry.location = (
+        Location(resolution.file, entry.probe.line, resolution.functions) if resolution.imported else None
+    )
+
+
+def _succeeded(entry: Entry) -> None:
+    if entry.error is not None and entry.error.code in PLACING_ERRORS:
+        entry.error = None
+
+
+def _by_path(pairs: Sequence[Pair]) -> Dict[str, List[Pair]]:
+    groups: Dict[str, List[Pair]] = {}
+    for pair in pairs:
+        groups.setdefault(pair[0].path, []).append(pair)
+    return groups
+
+
+def _constant(resolution: Resolution) -> Callable[[int], Resolution]:
+    return lambda _line: resolution

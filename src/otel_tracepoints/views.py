@@ -51,7 +51,7 @@ class Views:
             "state": state.value,
             "module": {"imported": entry.imported, "name": self._resolver.loaded(entry.path)},
             "files": [entry.path],
-            "functions": list(entry.location.functions) if entry.location else [],
+            "functions": list(entry.functions),
             "reached": _reached(sum(counts.values()), on=awake and state is ProbeState.ACTIVE),
             "counts": counts,
             "error": _error(entry),

@@ -10,14 +10,8 @@ import types
 
 import pytest
 
-from otel_tracepoints.probes import codes
-from otel_tracepoints.probes.codes import (
-    executable_lines,
-    live_file_names,
-    live_roots,
-    sites_in,
-    with_parents,
-)
+from otel_tracepoints.probes import heap
+from otel_tracepoints.probes.codes import executable_lines, sites_in, with_parents
 from otel_tracepoints.probes.naming import FunctionNames, full_name, tree_names
 
 CONSTRUCTS = '''
@@ -199,7 +193,9 @@ def _make(source, file, **names):
 
 
 def _roots(file, namespaces=()):
-    return live_roots(lambda name: name == file, list(namespaces))
+    wanted = {file}.__contains__
+    found = heap.whole(wanted).roots + heap.running(wanted) + heap.behind(list(namespaces), wanted)
+    return list({id(root.code): root for root in reversed(found)}.values())
 
 
 def test_functions_are_found_on_the_heap():
@@ -209,7 +205,7 @@ def test_functions_are_found_on_the_heap():
     (root,) = _roots("/nowhere/heap.py")
     assert root.code is hidden[0].__code__
     assert root.module == "made.nowhere_heap"
-    assert "/nowhere/heap.py" in live_file_names()
+    assert "/nowhere/heap.py" in heap.file_names()
 
 
 def test_equal_code_objects_are_both_found():
@@ -332,7 +328,7 @@ def test_nothing_is_held_afterwards():
 
 def test_looking_is_bounded_by_the_size_of_containers(monkeypatch):
     """A large container in a module's globals is data and not searched."""
-    monkeypatch.setattr(codes, "_MAX_CONTAINER", 10)
+    monkeypatch.setattr(heap, "_MAX_CONTAINER", 10)
     hidden = compile("x = 1", "/nowhere/large.py", "exec")
     assert _roots("/nowhere/large.py", [{"few": [hidden]}])
     assert not _roots("/nowhere/large.py", [{"many": [hidden] * 11}])

@@ -56,6 +56,7 @@ class Entry:
         "created_ns",
         "error",
         "expires_at",
+        "functions",
         "imported",
         "last_hit_ns",
         "location",
@@ -74,6 +75,8 @@ class Entry:
         #: On the registry's monotonic clock.
         self.expires_at = _deadline(probe, now)
         self.location: Optional[Location] = None
+        #: The functions that hold the line, placed or not.
+        self.functions: Tuple[str, ...] = ()
         #: Whether the file's code is in this process.
         self.imported = False
         #: Failed placing is a state; a failed evaluation is only shown.
