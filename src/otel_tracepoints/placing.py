@@ -99,15 +99,18 @@ class Placer:
         """
         pending = self._pending()
         loaded = self._resolver.loaded_among({*pending, *self._arriving}) if pending or self._arriving else {}
+        found = {path for path in pending if not loaded.get(path, True)}
+        again, self._just_found = self._just_found | found, found
         for path in list(self._arriving):
             if not loaded.get(path, False):
                 self._arrived(path, self._arriving.pop(path), path in loaded)
-        found = {path for path in pending if not loaded.get(path, True)}
-        again, self._just_found = self._just_found | found, found
         for path in again:
             self.place(list(self._wanted.get(path, {}).values()))
         now = time.monotonic()
-        if self._resolver.owes and now >= self._next_whole_look:
+        missing = {path for path in self._pending() if path not in loaded}
+        if now >= self._next_whole_look and (
+            self._resolver.owes or (missing and self._resolver.may_be_elsewhere(missing))
+        ):
             cost = self._resolver.look_everywhere(list(self._wanted))
             self._next_whole_look = now + max(PENDING_INTERVAL, cost / _SHARE)
             self._catch_up(())
@@ -134,11 +137,13 @@ class Placer:
         """The code of a file was run, or its import failed."""
         pairs = list(self._wanted.get(path, {}).values())
         if entered and not loaded:
-            # Taken out again: what a traceback still leads to is no module.
+            # Taken out again. What a traceback still leads to is no module: it is seen now, and so
+            # will be nothing new.
+            self._look(path)
             for entry, _ in pairs:
                 entry.imported, entry.location = False, None
         elif not loaded:
-            self.place(pairs)  # of a script, or of a module that is entered nowhere
+            self._just_found.add(path)  # a script, or a module that is entered nowhere
 
     def _catch_up(self, placed: Collection[str]) -> None:
         """Place the other entries of files of which new code was found.
@@ -175,9 +180,7 @@ class Placer:
             _LOGGER.exception("The code of a file could not be searched")
             return None
 
-    def _sites(
-        self, entry: Entry, look: Optional[Callable[[int], Resolution]]
-    ) -> Optional[List[CodeSite]]:
+    def _sites(self, entry: Entry, look: Optional[Callable[[int], Resolution]]) -> Optional[List[CodeSite]]:
         try:
             resolution = look(entry.probe.line) if look is not None else None
         except TracepointsError as error:

@@ -116,9 +116,9 @@ class _AtOneMoment(Resolver):
         super().__init__()
         self._looks: Dict[str, Any] = {}
 
-    def look(self, path: str, others: Any = ()) -> Any:
+    def look(self, path: str, *others: Any) -> Any:
         if path not in self._looks:
-            self._looks[path] = super().look(path, others)
+            self._looks[path] = super().look(path, *others)
         return self._looks[path]
 
 

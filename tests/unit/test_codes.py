@@ -417,3 +417,33 @@ def test_learned_code_is_named_before_it_has_run():
     names.learn(code)
     method = [found.code for found in with_parents([code]) if found.code.co_name == "m"][0]
     assert names.of(method) == "C.m"
+
+
+def test_a_look_at_the_heap_leaves_tuples_in_the_making_alone():
+    """What a thread is just filling must have one owner: ``tuple(generator)`` would fail otherwise."""
+    crowd = [(lambda n=n: n) for n in range(20_000)]  # so that a look takes its time
+    failed, over = [], threading.Event()
+
+    def build():
+        while not over.is_set():
+            try:
+                tuple(n for n in range(50))
+            except SystemError as error:
+                failed.append(error)
+
+    builders = [threading.Thread(target=build) for _ in range(2)]
+    for each in builders:
+        each.start()
+    try:
+        for _ in range(25):
+            heap.whole("nowhere".__eq__)
+            heap.near([globals()], "nowhere".__eq__)
+            heap.file_names()
+            if heap.age() is not None:
+                for _ in range(20):
+                    heap.young("nowhere".__eq__)
+    finally:
+        over.set()
+        for each in builders:
+            each.join()
+    assert crowd and not failed

@@ -51,10 +51,11 @@ class Census:
         self.cost = 0.0
 
     def look(self, path: str, others: Collection[str] = ()) -> FileCode:
-        """The code of a file.
+        """The code of a file; where that costs nothing, new code of others is taken note of as well.
 
         Args:
-            others: Files with probes, of which new code is taken note of where that costs nothing.
+            path: A real path, or the made-up name of exec-ed code.
+            others: Files with probes.
         """
         age = heap.age()
         wanted = {path, *others}

@@ -189,9 +189,7 @@ def _pass(found: List[Any], is_wanted: IsWanted) -> Pass:
 
 
 def _only(roots: Iterable[Root], is_wanted: IsWanted) -> List[Root]:
-    return [
-        root for root in roots if type(root.code.co_filename) is str and is_wanted(root.code.co_filename)
-    ]
+    return [root for root in roots if type(root.code.co_filename) is str and is_wanted(root.code.co_filename)]
 
 
 def _of_function(function: types.FunctionType) -> Root:

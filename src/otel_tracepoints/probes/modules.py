@@ -7,6 +7,7 @@ slots.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import sys
 import types
@@ -42,10 +43,11 @@ def modules_of(is_wanted: Callable[[str], bool]) -> List[LoadedModule]:
     plain = types.ModuleType
     for name, module in _entries():
         namespace = _namespace(module) if type(module) is plain else module_namespace(module)
-        # A module of the plain type has a plain dict.
-        if namespace is not None and type(file := namespace.get("__file__")) is str and is_wanted(file):
-            if type(name) is str and file:
-                found.append(LoadedModule(name, file, namespace))
+        if namespace is None or type(name) is not str:
+            continue
+        file = namespace.get("__file__")
+        if type(file) is str and file and is_wanted(file):
+            found.append(LoadedModule(name, file, namespace))
     found.sort(key=_is_alias)
     return found
 
@@ -53,6 +55,20 @@ def modules_of(is_wanted: Callable[[str], bool]) -> List[LoadedModule]:
 def _is_alias(module: LoadedModule) -> bool:
     own = module.namespace.get("__name__")
     return type(own) is not str or own != module.name
+
+
+def specs_exist(is_wanted: Callable[[str], bool]) -> bool:
+    """Whether the import system may have made a module of some files, entered anywhere or not.
+
+    One pass of the collector. Before 3.9 objects do not refer to their class, so it may always.
+    """
+    if sys.version_info < (3, 9):
+        return True
+    for spec in gc.get_referrers(ModuleSpec):
+        origin = spec.__dict__.get("origin") if type(spec) is ModuleSpec else None
+        if type(origin) is str and is_wanted(origin):
+            return True
+    return False
 
 
 def is_loading(module: LoadedModule) -> bool:

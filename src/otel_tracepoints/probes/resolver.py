@@ -16,7 +16,7 @@ from otel_tracepoints.probes.census import Census
 from otel_tracepoints.probes.codes import FoundCode, sites_in
 from otel_tracepoints.probes.filecode import FileCode
 from otel_tracepoints.probes.matching import FileMatcher
-from otel_tracepoints.probes.modules import is_loading, modules_of
+from otel_tracepoints.probes.modules import is_loading, modules_of, specs_exist
 from otel_tracepoints.probes.naming import FunctionNames
 from otel_tracepoints.probes.paths import RealPaths
 from otel_tracepoints.probes.sources import Sources
@@ -50,8 +50,10 @@ class Resolution(NamedTuple):
 
 
 class Resolver:
-    """Finds code. For the control path, whose calls take turns, but for `function_name`, `sites_in` and
-    `same_function`, which any thread may call, and `lines` and `loaded`, which change nothing.
+    """Finds code.
+
+    For the control path, whose calls take turns; but any thread may call `function_name`, `sites_in`
+    and `same_function`, and so it may what changes nothing: `lines`, `loaded`, `loaded_among`.
 
     Args:
         deny: See `FileMatcher`.
@@ -92,6 +94,7 @@ class Resolver:
         """`resolve` for any number of lines of this path, by one search; not to be kept.
 
         Args:
+            path: As `match` answered it.
             others: Other files with probes: `take_fresh` tells what code of theirs is new.
         """
         self._names.prepare()
@@ -124,6 +127,10 @@ class Resolver:
         """
         self._names.learn(code)
         return sites_in(code, line)
+
+    def may_be_elsewhere(self, paths: Collection[str]) -> bool:
+        """Whether one of these may have been loaded without being in ``sys.modules``."""
+        return specs_exist(lambda file: self._paths.of(file) in paths)
 
     def same_function(self, path: str, code: types.CodeType, other: types.CodeType) -> None:
         """Note that ``other`` was made of ``code`` of this file, and is called like it."""
