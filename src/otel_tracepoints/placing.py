@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from types import CodeType
-from typing import Callable, Collection, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Callable, Collection, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints.engine.base import CodeSite, Engine, Watch
 from otel_tracepoints.errors import TracepointsError
@@ -26,6 +26,12 @@ _SHARE = 0.05
 
 #: An entry and the gate that its hooks call.
 Pair = Tuple[Entry, Gate]
+
+
+class _Found(NamedTuple):
+    entry: Entry
+    watch: Watch
+    resolution: Resolution
 
 
 class Placer:
@@ -158,11 +164,12 @@ class Placer:
             self._poke()
 
     def _hook(self, path: str, pairs: Iterable[Pair], look: Optional[Callable[[int], Resolution]]) -> None:
-        found: List[Tuple[Entry, Watch]] = []
+        found: List[_Found] = []
         for entry, gate in pairs:
-            sites = self._sites(entry, look)
-            if sites is not None:
-                found.append((entry, Watch(entry.probe.id, sites, entry.probe.line, gate)))
+            resolution = self._resolved(entry, look)
+            if resolution is not None:
+                sites = [CodeSite(site.code, tuple(site.parents)) for site in resolution.sites]
+                found.append(_Found(entry, Watch(entry.probe.id, sites, entry.probe.line, gate), resolution))
         if not self._install(path, found) and len(found) > 1:
             for each in found:
                 self._install(path, [each])
@@ -180,23 +187,19 @@ class Placer:
             _LOGGER.exception("The code of a file could not be searched")
             return None
 
-    def _sites(self, entry: Entry, look: Optional[Callable[[int], Resolution]]) -> Optional[List[CodeSite]]:
+    def _resolved(self, entry: Entry, look: Optional[Callable[[int], Resolution]]) -> Optional[Resolution]:
+        if look is None:
+            self._failed(entry, "The code could not be searched; the agent's log has the reason.")
+            return None
         try:
-            resolution = look(entry.probe.line) if look is not None else None
+            return look(entry.probe.line)
         except TracepointsError as error:
             self._failed(entry, error.message)
             return None
-        if resolution is None:
-            self._failed(entry, "The code could not be searched; the agent's log has the reason.")
-            return None
-        # An import that has begun since the look knows better where the line is.
-        if resolution.imported or entry.path not in self._arriving:
-            locate(entry, resolution)
-        return [CodeSite(site.code, tuple(site.parents)) for site in resolution.sites]
 
-    def _install(self, path: str, found: Sequence[Tuple[Entry, Watch]]) -> bool:
+    def _install(self, path: str, found: Sequence[_Found]) -> bool:
         """Hook these, all or none; a failure is noted on each of them."""
-        watches = [watch for _, watch in found]
+        watches = [each.watch for each in found]
         message: Optional[str] = None
         try:
             self._engine.install_all(watches)
@@ -206,7 +209,11 @@ class Placer:
         except Exception:
             _LOGGER.exception("Probes could not be placed")
             message = "The engine failed to place the probe; the agent's log has the reason."
-        for entry, _ in found:
+        for entry, _, resolution in found:
+            # Not before: who reads that a point is active may count on its hits. And an import that
+            # has begun since the look knows better where the line is.
+            if resolution.imported or entry.path not in self._arriving:
+                locate(entry, resolution)
             if message is not None:
                 self._failed(entry, message)
             else:

@@ -431,19 +431,19 @@ def test_a_look_at_the_heap_leaves_tuples_in_the_making_alone():
             except SystemError as error:
                 failed.append(error)
 
-    builders = [threading.Thread(target=build) for _ in range(2)]
-    for each in builders:
-        each.start()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    builder = threading.Thread(target=build)
+    builder.start()
     try:
-        for _ in range(25):
+        for _ in range(8):
             heap.whole("nowhere".__eq__)
             heap.near([globals()], "nowhere".__eq__)
             heap.file_names()
-            if heap.age() is not None:
-                for _ in range(20):
-                    heap.young("nowhere".__eq__)
+            for _ in range(10 if heap.age() is not None else 0):
+                heap.young("nowhere".__eq__)
     finally:
         over.set()
-        for each in builders:
-            each.join()
+        builder.join()
+        sys.setswitchinterval(interval)
     assert crowd and not failed
