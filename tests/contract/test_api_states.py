@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import pathlib
 import sys
+import threading
 import time
 import types
 from typing import Any, Callable, Dict, Iterator, List
@@ -225,7 +226,7 @@ def test_an_expiry_in_the_far_future_harms_nobody(agent: Live, program: Target) 
     agent.logpoint(program, "end", "{n}", expireSeconds=1e300)
     soon = agent.logpoint(program, "end", "{n}", expireSeconds=0.05)
     until(lambda: agent.point(soon)["state"] == "expired")
-    threads = [t.name for t in __import__("threading").enumerate()]
+    threads = [t.name for t in threading.enumerate()]
     assert "otel-tracepoints-timekeeper" in threads
 
 
@@ -330,3 +331,44 @@ def test_each_code_of_an_evaluation(
     assert agent.counts(point) == {"conditionError": 1}
     assert agent.point(point)["error"]["code"] == code
     forget_modules(tmp_path)
+
+
+def test_waking_waits_for_nobody(agent: Live, program: Target) -> None:
+    """Whatever holds the lock, /wake answers at once, and the probes fire as soon as it is free."""
+    point = agent.logpoint(program, "end", "{n}")
+    ok(agent.api.post("/sleep"))
+    hooks = agent.agent._debugger._hooks
+    stuck, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with hooks.lock:
+            stuck.set()
+            free.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert stuck.wait(10)
+        started = time.monotonic()
+        assert ok(agent.api.post("/wake")) == {"state": "awake"}
+        assert ok(agent.api.get("/health"))["state"] == "awake"
+        assert time.monotonic() - started < 5
+    finally:
+        free.set()
+        holder.join()
+    until(lambda: program.work(1) is None or agent.counts(point))
+
+
+def test_code_that_was_executed_by_hand_is_taken_at_the_next_placing(agent: Live, program: Target) -> None:
+    """Of any probe, in whatever file."""
+    point = agent.logpoint(program, "end", "{n}")
+    namespace: Dict[str, Any] = {"__name__": "by_hand"}
+    exec(compile(program.path.read_text("utf-8"), str(program.path), "exec"), namespace)
+    namespace["work"](1)
+    assert agent.counts(point) == {}
+    source = compile("def other():\n    return 1\n", "other_by_hand.py", "exec")
+    other: Dict[str, Any] = {}
+    exec(source, other)
+    ok(agent.api.post("/logpoints", {"file": "other_by_hand.py", "line": 2, "message": "x"}))
+    namespace["work"](1)
+    assert agent.counts(point) == {"emitted": 1}
