@@ -13,13 +13,13 @@ from tests.support.otlp_receiver import closed_port
 
 from otel_tracepoints.capture.redaction import RedactionPolicy
 from otel_tracepoints.config import Settings
+from otel_tracepoints.debugger.planning import Planner
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.emission.intake import Intake
 from otel_tracepoints.emission.recorder import Recorder
 from otel_tracepoints.limits import Governor, HitBudget, TokenBucket
 from otel_tracepoints.model import Probe, ProbeType, RateLimit, Snapshot
 from otel_tracepoints.pipeline import Gate, HitServices
-from otel_tracepoints.planning import Planner
 from otel_tracepoints.probes.registry import Entry
 
 WIDE_OPEN = RateLimit(1e9, 10**9)

@@ -8,10 +8,10 @@ from typing import Any, List
 
 import pytest
 
+from otel_tracepoints.debugger.reports import Reporter
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.model import Probe, ProbeType, Report
 from otel_tracepoints.probes.registry import Entry
-from otel_tracepoints.reports import Reporter
 
 
 class Rig:

@@ -6,15 +6,15 @@ import threading
 import time
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from otel_tracepoints.debugger.placing import Placer
+from otel_tracepoints.debugger.planning import Planner
+from otel_tracepoints.debugger.reports import Reporter
 from otel_tracepoints.engine.base import Engine
 from otel_tracepoints.limits import TokenBucket
 from otel_tracepoints.model import ProbeState
 from otel_tracepoints.pipeline import Gate, HitServices, Plan
-from otel_tracepoints.placing import Placer
-from otel_tracepoints.planning import Planner
 from otel_tracepoints.probes.registry import PLACING_ERRORS, Entry, LastError, Registry
 from otel_tracepoints.probes.resolver import Resolution, Resolver
-from otel_tracepoints.reports import Reporter
 
 #: Seconds that a fork waits for a change in progress.
 FORK_PATIENCE = 1.0

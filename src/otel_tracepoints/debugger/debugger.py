@@ -11,20 +11,20 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 
 from otel_tracepoints import pipeline, schema
 from otel_tracepoints.capture.redaction import RedactionPolicy
+from otel_tracepoints.debugger.hooks import Hooks
+from otel_tracepoints.debugger.placing import locate
+from otel_tracepoints.debugger.planning import Planner
+from otel_tracepoints.debugger.reports import Reporter
+from otel_tracepoints.debugger.timekeeper import Timekeeper
+from otel_tracepoints.debugger.views import Views
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.engine.base import Engine
 from otel_tracepoints.errors import DuplicateId, TracepointsError
-from otel_tracepoints.hooks import Hooks
 from otel_tracepoints.limits import Governor
 from otel_tracepoints.model import Probe, ProbeState, ProbeType
 from otel_tracepoints.pipeline import HitServices
-from otel_tracepoints.placing import locate
-from otel_tracepoints.planning import Planner
 from otel_tracepoints.probes.registry import Entry, PointFilter, Registry, carries_any
 from otel_tracepoints.probes.resolver import Resolution, Resolver
-from otel_tracepoints.reports import Reporter
-from otel_tracepoints.timekeeper import Timekeeper
-from otel_tracepoints.views import Views
 
 
 class Parts(NamedTuple):
