@@ -8,6 +8,7 @@ import pytest
 from tests.support.live import Live, TargetMaker
 from tests.support.telemetry import tracer_and_spans
 
+import otel_tracepoints
 from otel_tracepoints.capture.collector import Collector
 
 LiveWith = Callable[..., Live]
@@ -133,3 +134,15 @@ def test_dropped_hits_of_a_probe_that_is_removed_are_told(live_with: LiveWith, t
             sum(log["attributes"]["probe.dropped.count"] for log in live.logs("probe.error.rateLimit")) == 59
         )
     )
+
+
+def test_dropped_hits_are_told_when_the_agent_stops(live_with: LiveWith, target: TargetMaker) -> None:
+    """Those since the last report too: the records of a process's life add up to what it dropped."""
+    live = live_with()
+    program = target(LOOP)
+    assert program.module
+    live.logpoint(program, "body", "{i}", rateLimit={"limitPerSecond": 0.001, "burst": 1})
+    program.work(60)
+    otel_tracepoints.stop()
+    told = live.logs("probe.error.rateLimit")
+    assert sum(log["attributes"]["probe.dropped.count"] for log in told) == 59

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import time
-from typing import Any, Dict, List, NamedTuple
+from typing import List, NamedTuple
 
 from tests.load.crowd import line_of
 from tests.load.figures import Figures, Sampler, resident_mib, share_of, switched_off, timed

@@ -114,12 +114,12 @@ class _AtOneMoment(Resolver):
 
     def __init__(self) -> None:
         super().__init__()
-        self._views: Dict[str, Any] = {}
+        self._looks: Dict[str, Any] = {}
 
-    def _view(self, path: str) -> Any:
-        if path not in self._views:
-            self._views[path] = super()._view(path)
-        return self._views[path]
+    def look(self, path: str, *others: Any) -> Any:
+        if path not in self._looks:
+            self._looks[path] = super().look(path, *others)
+        return self._looks[path]
 
 
 def by_probes(count: Count, run: Callable[[], Any], after: bool, report: Dict[str, Any]) -> Any:

@@ -99,8 +99,10 @@ class FakeDebugger:
             del self.probes[id]
         return len(chosen)
 
-    def set_enabled(self, id: str, enabled: bool) -> None:
-        self.probes[id] = self._get(id).replace(enabled=enabled)
+    def set_enabled(self, id: str, enabled: bool) -> bool:
+        before = self._get(id)
+        self.probes[id] = before.replace(enabled=enabled)
+        return before.enabled != enabled
 
     def set_enabled_by_tags(self, tags: Iterable[str], enabled: bool) -> int:
         chosen = [p for p in self.probes.values() if set(tags) & set(p.tags) and p.enabled != enabled]

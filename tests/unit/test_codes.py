@@ -10,14 +10,8 @@ import types
 
 import pytest
 
-from otel_tracepoints.probes import codes
-from otel_tracepoints.probes.codes import (
-    executable_lines,
-    live_file_names,
-    live_roots,
-    sites_in,
-    with_parents,
-)
+from otel_tracepoints.probes import heap
+from otel_tracepoints.probes.codes import executable_lines, sites_in, with_parents
 from otel_tracepoints.probes.naming import FunctionNames, full_name, tree_names
 
 CONSTRUCTS = '''
@@ -199,7 +193,9 @@ def _make(source, file, **names):
 
 
 def _roots(file, namespaces=()):
-    return live_roots(lambda name: name == file, list(namespaces))
+    wanted = {file}.__contains__
+    found = heap.whole(wanted).roots + heap.running(wanted) + heap.behind(list(namespaces), wanted)
+    return list({id(root.code): root for root in reversed(found)}.values())
 
 
 def test_functions_are_found_on_the_heap():
@@ -209,7 +205,7 @@ def test_functions_are_found_on_the_heap():
     (root,) = _roots("/nowhere/heap.py")
     assert root.code is hidden[0].__code__
     assert root.module == "made.nowhere_heap"
-    assert "/nowhere/heap.py" in live_file_names()
+    assert "/nowhere/heap.py" in heap.file_names()
 
 
 def test_equal_code_objects_are_both_found():
@@ -332,7 +328,7 @@ def test_nothing_is_held_afterwards():
 
 def test_looking_is_bounded_by_the_size_of_containers(monkeypatch):
     """A large container in a module's globals is data and not searched."""
-    monkeypatch.setattr(codes, "_MAX_CONTAINER", 10)
+    monkeypatch.setattr(heap, "_MAX_CONTAINER", 10)
     hidden = compile("x = 1", "/nowhere/large.py", "exec")
     assert _roots("/nowhere/large.py", [{"few": [hidden]}])
     assert not _roots("/nowhere/large.py", [{"many": [hidden] * 11}])
@@ -421,3 +417,33 @@ def test_learned_code_is_named_before_it_has_run():
     names.learn(code)
     method = [found.code for found in with_parents([code]) if found.code.co_name == "m"][0]
     assert names.of(method) == "C.m"
+
+
+def test_a_look_at_the_heap_leaves_tuples_in_the_making_alone():
+    """What a thread is just filling must have one owner: ``tuple(generator)`` would fail otherwise."""
+    crowd = [(lambda n=n: n) for n in range(20_000)]  # so that a look takes its time
+    failed, over = [], threading.Event()
+
+    def build():
+        while not over.is_set():
+            try:
+                tuple(n for n in range(50))
+            except SystemError as error:
+                failed.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    builder = threading.Thread(target=build)
+    builder.start()
+    try:
+        for _ in range(8):
+            heap.whole("nowhere".__eq__)
+            heap.near([globals()], "nowhere".__eq__)
+            heap.file_names()
+            for _ in range(10 if heap.age() is not None else 0):
+                heap.young("nowhere".__eq__)
+    finally:
+        over.set()
+        builder.join()
+        sys.setswitchinterval(interval)
+    assert crowd and not failed

@@ -355,20 +355,20 @@ def test_every_change_that_is_asked_for_is_audited_once(served: Served) -> None:
         api.get(path)
     api.post("/points/validate", BODY)
     assert served.debugger.audits == [
-        ("create", "ok", "p", None, client),
-        ("create", "INVALID_FIELD", None, None, client),
-        ("create", "INVALID_CONDITION", None, None, client),
-        ("create", "INTERNAL", None, None, client),
-        ("create", "MALFORMED_JSON", None, None, client),
-        ("update", "ok", "p", None, client),
-        ("update", "POINT_NOT_FOUND", "q", None, client),
-        ("disable", "ok", "p", None, client),
+        ("create", "ok", "p", 1, client),
+        ("create", "INVALID_FIELD", None, 0, client),
+        ("create", "INVALID_CONDITION", None, 0, client),
+        ("create", "INTERNAL", None, 0, client),
+        ("create", "MALFORMED_JSON", None, 0, client),
+        ("update", "ok", "p", 1, client),
+        ("update", "POINT_NOT_FOUND", "q", 0, client),
+        ("disable", "ok", "p", 1, client),
         ("enable", "ok", None, 1, client),
-        ("delete", "MISSING_SELECTOR", None, None, client),
+        ("delete", "MISSING_SELECTOR", None, 0, client),
         ("delete", "ok", None, 1, client),
-        ("delete", "POINT_NOT_FOUND", "p", None, client),
-        ("sleep", "ok", None, None, client),
-        ("wake", "FORBIDDEN_HOST", None, None, client),
+        ("delete", "POINT_NOT_FOUND", "p", 0, client),
+        ("sleep", "ok", None, 0, client),
+        ("wake", "FORBIDDEN_HOST", None, 0, client),
     ]
 
 

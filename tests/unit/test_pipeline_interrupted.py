@@ -16,6 +16,7 @@ from otel_tracepoints.capture.message import MessageRenderer
 from otel_tracepoints.capture.redaction import RedactionPolicy
 from otel_tracepoints.capture.values import Reader
 from otel_tracepoints.config import Settings
+from otel_tracepoints.debugger.planning import Planner
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.emission.intake import Intake
 from otel_tracepoints.emission.recorder import Recorder
@@ -23,7 +24,6 @@ from otel_tracepoints.expression import Expression
 from otel_tracepoints.limits import Governor, HitBudget, TokenBucket
 from otel_tracepoints.model import Probe, ProbeType, RateLimit, Snapshot
 from otel_tracepoints.pipeline import Gate, HitServices
-from otel_tracepoints.planning import Planner
 from otel_tracepoints.probes.registry import Entry
 
 WIDE_OPEN = RateLimit(1e9, 10**9)

@@ -8,10 +8,10 @@ from typing import Any, List
 
 import pytest
 
+from otel_tracepoints.debugger.reports import Reporter
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.model import Probe, ProbeType, Report
 from otel_tracepoints.probes.registry import Entry
-from otel_tracepoints.reports import Reporter
 
 
 class Rig:
@@ -65,3 +65,36 @@ def test_dropped_hits_are_told_once_a_second() -> None:
     rig.now = 1.0
     assert rig.reporter.rate_limited(rig.entry) == 1.0
     assert [report.attributes["probe.dropped.count"] for report in rig.told] == [3, 4]
+
+
+def test_what_was_dropped_last_is_told_when_a_probe_goes() -> None:
+    """Though nobody had come to tell of any of it yet, and only what was not told."""
+    rig = Rig()
+    for _ in range(3):
+        rig.entry.counts.rate_limited.take()
+    rig.reporter.forget(rig.entry)
+    rig.reporter.forget(rig.entry)
+    assert [report.attributes["probe.dropped.count"] for report in rig.told] == [3]
+
+
+def test_a_failure_that_could_not_be_told_is_told_later() -> None:
+    """At the edge of the stack telling fails too: another thread is asked to, and does it once."""
+    rig = Rig()
+    asked: List[str] = []
+    room = [False]
+
+    def report(each: Report) -> None:
+        if not room[0]:
+            raise RecursionError
+        rig.told.append(each)
+
+    emitter: Any = SimpleNamespace(report=report, current_trace=lambda: None)
+    rig.reporter = Reporter(emitter, str, lambda code: "f", lambda: rig.now, asked.append)
+    rig.reporter.watch("p")
+    assert rig.fail("snapshot") == 0
+    assert asked == ["p"]
+    room[0] = True
+    rig.reporter.tell_owed()
+    rig.reporter.tell_owed()
+    assert [each.event_name for each in rig.told] == ["probe.error.snapshot"]
+    assert rig.fail("snapshot") == 1

@@ -14,8 +14,9 @@ import pytest
 
 from otel_tracepoints.errors import AmbiguousFile, FileNotFound, ForbiddenFile, LineNotExecutable
 from otel_tracepoints.probes import search
+from otel_tracepoints.probes.matching import DEFAULT_DENY
 from otel_tracepoints.probes.naming import FunctionNames
-from otel_tracepoints.probes.resolver import DEFAULT_DENY, Resolver
+from otel_tracepoints.probes.resolver import Resolver
 
 SHOP = '''\
 """A module."""

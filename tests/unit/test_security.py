@@ -228,7 +228,7 @@ def test_over_http_a_token_opens_everything_and_nothing_else_does() -> None:
         reply = api.post("/tracepoints", {"file": "a.py", "line": 1})
         assert (reply.status, reply.code) == (401, "UNAUTHORIZED")
         assert reply.headers["www-authenticate"].startswith("Bearer")
-        assert debugger.audits == [("create", "UNAUTHORIZED", None, None, "127.0.0.1")]
+        assert debugger.audits == [("create", "UNAUTHORIZED", None, 0, "127.0.0.1")]
         for path in ("/points", "/hits", "/nope", "/lines?file=a"):
             assert api.get(path).code == "UNAUTHORIZED"
         assert api.request("DELETE", "/health").code == "UNAUTHORIZED"

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Dict, List, Optional, Set
 
-from otel_tracepoints.timekeeper import Agenda, Timekeeper
+from otel_tracepoints.debugger.timekeeper import Agenda, Timekeeper
 
 Delays = Dict[str, Optional[float]]
 

@@ -157,7 +157,7 @@ class ControlApp:
 
     def _audit(self, action: str, outcome: str, req: Request, id: str, answer: Optional[Answer]) -> None:
         probe_id = id[:_ID_LENGTH] or None
-        count = None
+        count = 0
         if answer is not None and outcome == "ok":
             probe_id = answer.probe_id or probe_id
             count = answer.changed

@@ -35,11 +35,11 @@ class Call(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What is answered; ``changed`` and ``probe_id`` are for the audit."""
+    """What is answered; ``changed`` (points) and ``probe_id`` are for the audit."""
 
     data: Any
     location: Optional[str] = None
-    changed: Optional[int] = None
+    changed: int = 0
     probe_id: Optional[str] = None
 
 
@@ -81,7 +81,7 @@ class Operations:
     def _create(self, call: Call, type_: ProbeType) -> Answer:
         point = self._target.create(decode_json(call.body), type_)
         location = "/points/" + quote(point["id"], safe=":")
-        return Answer(point, location, probe_id=point["id"])
+        return Answer(point, location, changed=1, probe_id=point["id"])
 
     def validate_point(self, call: Call) -> Answer:
         """What a create call would answer."""
@@ -93,7 +93,7 @@ class Operations:
 
     def update_point(self, call: Call) -> Answer:
         """Change what is given."""
-        return Answer(self._target.update(call.id, decode_json(call.body)))
+        return Answer(self._target.update(call.id, decode_json(call.body)), changed=1)
 
     def patch_point(self, call: Call) -> Answer:
         """The same."""
@@ -102,7 +102,7 @@ class Operations:
     def delete_point(self, call: Call) -> Answer:
         """Remove one point."""
         self._target.delete(call.id)
-        return Answer(None)
+        return Answer(None, changed=1)
 
     def delete_points(self, call: Call) -> Answer:
         """Remove points by tag, or all."""
@@ -119,9 +119,10 @@ class Operations:
         return self._switch(call, False)
 
     def _switch(self, call: Call, enabled: bool) -> Answer:
-        self._target.set_enabled(call.id, enabled)
+        changed = self._target.set_enabled(call.id, enabled)
         word = "enabled" if enabled else "disabled"
-        return Answer({"id": call.id, "enabled": enabled, "message": f"The point is {word}."})
+        answer = {"id": call.id, "enabled": enabled, "message": f"The point is {word}."}
+        return Answer(answer, changed=int(changed))
 
     def enable_tags(self, call: Call) -> Answer:
         """Switch points on by tag."""

@@ -41,8 +41,8 @@ class Target(Protocol):
         """Remove points; how many."""
         ...
 
-    def set_enabled(self, id: str, enabled: bool) -> None:
-        """Switch a point."""
+    def set_enabled(self, id: str, enabled: bool) -> bool:
+        """Switch a point; whether it changed."""
         ...
 
     def set_enabled_by_tags(self, tags: Iterable[str], enabled: bool) -> int:

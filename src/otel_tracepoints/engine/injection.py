@@ -200,13 +200,16 @@ class InjectionEngine:
                 except Exception:  # noqa: S112 - it was rewritten with more lines before; the calls stay.
                     continue
                 changed.append(body)
-        self._swap(changed)
+        self._swap(changed, watched=False)
         for body in bodies:
             self._note_unreached(body)
         self._running.update()
 
-    def _swap(self, bodies: Sequence[_Body]) -> List[holders.Suspendable]:
-        """Put the present version of each in the place of all others; returns who runs those."""
+    def _swap(self, bodies: Sequence[_Body], *, watched: bool = True) -> List[holders.Suspendable]:
+        """Put the present version of each in the place of all others; returns who runs those.
+
+        With nothing new to be ``watched``, who has an original may keep it.
+        """
         for body in bodies:
             self._swap_known(body)
         # Versions that only those had are gone by now, and need not be looked for.
@@ -216,7 +219,7 @@ class InjectionEngine:
             if body.current is body.original:
                 body.functions = []
             for code in self._versions.family(body.original):
-                if code is not body.current:
+                if code is not body.current and (watched or code is not body.original):
                     replaced[id(code)] = body
                     outdated.append(code)
         if not outdated:

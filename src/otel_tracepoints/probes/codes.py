@@ -1,34 +1,11 @@
-"""Which code objects of a file are alive, and which lines each of them holds.
-
-Three looks together find what can still run: the heap (functions, generators, coroutines,
-frames), the frames of all threads, and what the modules' globals refer to, since `gc.freeze`
-hides the heap and code objects themselves are not on it. From each find the constants lead to
-the code nested in it.
-
-No code of the application runs here: objects are told apart by ``type(x) is``, and read through
-slots of builtin types. Code objects compare by value, so they are kept by ``id`` alone: two
-modules made from one text have equal code, and a probe must get both. Nothing found is held
-longer than the caller holds the answer.
-"""
+"""Code objects: which lines each holds, and what is nested in it."""
 
 from __future__ import annotations
 
 import dis
-import gc
-import itertools
-import operator
 import sys
 import types
-from typing import Any, Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
-
-from otel_tracepoints.probes.modules import loaded_modules
-
-#: Objects looked at behind the globals of a module; functions are found on the heap without it.
-_REACH = 5_000
-#: The same where `gc.freeze` (pre-forking servers call it) has hidden the heap.
-_REACH_FROZEN = 50_000
-#: Containers above this size hold data.
-_MAX_CONTAINER = 10_000
+from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Tuple
 
 
 class FoundCode(NamedTuple):
@@ -36,19 +13,6 @@ class FoundCode(NamedTuple):
 
     code: types.CodeType
     parents: Tuple[types.CodeType, ...]
-
-
-class Root(NamedTuple):
-    """A code object that was found on its own.
-
-    Attributes:
-        module: The ``__name__`` of its globals, where known.
-        qualname: What its function says it is called; a decorator may have changed it.
-    """
-
-    code: types.CodeType
-    module: Optional[str]
-    qualname: Optional[str]
 
 
 def executable_lines(code: types.CodeType) -> FrozenSet[int]:
@@ -120,163 +84,3 @@ def with_parents(roots: Iterable[types.CodeType]) -> List[FoundCode]:
 def sites_in(code: types.CodeType, line: int) -> Tuple[FoundCode, ...]:
     """The code objects that hold a line, of module code that is about to run."""
     return tuple(found for found in with_parents([code]) if line in executable_lines(found.code))
-
-
-def live_roots(is_wanted: Callable[[str], bool], namespaces: Sequence[Dict[str, Any]]) -> List[Root]:
-    """Every live code object of the wanted file names that a function, a frame or a module leads to.
-
-    Args:
-        is_wanted: Told each distinct ``co_filename`` once or a few times.
-        namespaces: Globals of the loaded modules of that file.
-    """
-    roots: Dict[int, Root] = {}
-    functions, others = _runnable()
-    names = list(map(_function_file, functions))
-    distinct = dict(zip(map(id, names), names))
-    wanted = {key for key, name in distinct.items() if type(name) is str and is_wanted(name)}
-    for function in itertools.compress(functions, map(wanted.__contains__, map(id, names))):
-        _add_function(roots, function)
-    del functions, names, distinct
-    for code, namespace in others + _running():
-        if type(code.co_filename) is str and is_wanted(code.co_filename):
-            _add(roots, Root(code, _name_of(namespace), None))
-    for found in _referred(namespaces):
-        code = found.__code__ if type(found) is types.FunctionType else found
-        if type(code.co_filename) is str and is_wanted(code.co_filename):
-            if type(found) is types.FunctionType:
-                _add_function(roots, found)
-            else:
-                _add(roots, Root(code, None, None))
-    return list(roots.values())
-
-
-def live_file_names() -> Set[str]:
-    """Every ``co_filename`` of a live function, generator, coroutine or frame."""
-    functions, others = _runnable()
-    files = list(map(_function_file, functions))
-    names = {name for name in dict(zip(map(id, files), files)).values() if type(name) is str}
-    for code, _ in others + _running():
-        if type(code.co_filename) is str:
-            names.add(code.co_filename)
-    return names
-
-
-_Running = Tuple[types.CodeType, Any]
-
-_function_file: Callable[[Any], Any] = operator.attrgetter("__code__.co_filename")
-
-
-def _runnable() -> Tuple[List[types.FunctionType], List[_Running]]:
-    """Functions, and the code and globals of suspended frames, on the garbage collector's lists."""
-    found = _of_runnable_types(gc.get_objects())
-    functions = [each for each in found if type(each) is types.FunctionType]
-    others = [_code_and_globals(each) for each in found if type(each) is not types.FunctionType]
-    # Our own frames are among them: a local that leads to its own frame would keep both, and all
-    # else that our callers hold, until the next collection.
-    del found
-    return functions, [each for each in others if each is not None]
-
-
-def _code_and_globals(suspended: Any) -> Optional[_Running]:
-    kind = type(suspended)
-    if kind is types.FrameType:
-        return suspended.f_code, suspended.f_globals
-    for holder, code, frame in _SUSPENDED:
-        if kind is holder:
-            live = frame(suspended)
-            return None if live is None else (code(suspended), live.f_globals)
-    return None
-
-
-_SUSPENDED: Tuple[Tuple[type, Callable[[Any], Any], Callable[[Any], Any]], ...] = (
-    (types.GeneratorType, operator.attrgetter("gi_code"), operator.attrgetter("gi_frame")),
-    (types.CoroutineType, operator.attrgetter("cr_code"), operator.attrgetter("cr_frame")),
-    (types.AsyncGeneratorType, operator.attrgetter("ag_code"), operator.attrgetter("ag_frame")),
-)
-
-
-def _of_runnable_types(objects: List[Any]) -> List[Any]:
-    """One pass over the heap: 5 to 15 ms for 300 000 objects, so it is written for speed.
-
-    Comparisons by identity with local names, most of the heap first; a set of types would be
-    faster to read, but hashing a class may run code of its metaclass.
-    """
-    data1, data2, data3 = dict, tuple, list
-    function, frame = types.FunctionType, types.FrameType
-    generator, coroutine, agen = types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType
-    return [
-        each
-        for each in objects
-        if not ((kind := type(each)) is data1 or kind is data2 or kind is data3)
-        and (kind is function or kind is frame or kind is generator or kind is coroutine or kind is agen)
-    ]
-
-
-def _running() -> List[_Running]:
-    """Code and globals of every frame on the stack of any thread."""
-    # No other public interface shows the stacks of other threads.
-    return [running for innermost in sys._current_frames().values() for running in _stack(innermost)]
-
-
-def _stack(innermost: types.FrameType) -> List[_Running]:
-    found: List[_Running] = []
-    frame: Optional[types.FrameType] = innermost
-    while frame is not None:
-        found.append((frame.f_code, frame.f_globals))
-        frame = frame.f_back
-    return found
-
-
-def _referred(namespaces: Sequence[Dict[str, Any]]) -> List[Any]:
-    """Functions and code objects behind these globals, level by level, within bounds.
-
-    `gc.get_referents` follows C slots only, so instances, classes, closures, partials, registries
-    and wrappers of any kind are all the same to it. It stays out of other modules.
-    """
-    if not namespaces:
-        return []
-    reach = _REACH_FROZEN if gc.get_freeze_count() else _REACH
-    seen: Dict[int, Any] = {id(module.namespace): None for module in loaded_modules()}
-    found: List[Any] = []
-    frontier: List[Any] = list(namespaces)
-    while frontier and len(seen) < reach:
-        level: List[Any] = []
-        for each in gc.get_referents(*frontier):
-            if id(each) in seen:
-                continue
-            # Held while we look, so that an id stays the id of this object.
-            seen[id(each)] = each
-            kind = type(each)
-            if kind is types.CodeType or kind is types.FunctionType:
-                found.append(each)
-            if id(kind) in _SIZED and len(each) > _MAX_CONTAINER:
-                continue
-            if id(kind) not in _CLOSED:
-                level.append(each)
-        frontier = level
-    return found
-
-
-_SIZED = frozenset(map(id, (list, dict, tuple, set, frozenset)))
-_CLOSED = frozenset(
-    map(id, (types.ModuleType, types.CodeType, types.FrameType, str, bytes, int, float, bool, type(None)))
-)
-
-
-def _add_function(roots: Dict[int, Root], function: types.FunctionType) -> None:
-    name = function.__qualname__
-    _add(
-        roots,
-        Root(function.__code__, _name_of(function.__globals__), name if type(name) is str else None),
-    )
-
-
-def _add(roots: Dict[int, Root], root: Root) -> None:
-    known = roots.get(id(root.code))
-    if known is None or (known.module is None and root.module is not None):
-        roots[id(root.code)] = root
-
-
-def _name_of(namespace: Any) -> Optional[str]:
-    name = namespace.get("__name__") if type(namespace) is dict else None
-    return name if type(name) is str else None

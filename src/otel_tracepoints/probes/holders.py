@@ -5,7 +5,8 @@ from __future__ import annotations
 import types
 from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
-from otel_tracepoints.probes.codes import FoundCode, Root, executable_lines, with_parents
+from otel_tracepoints.probes.codes import FoundCode, executable_lines, with_parents
+from otel_tracepoints.probes.heap import Root
 from otel_tracepoints.probes.naming import full_name, qualname_within, tree_names
 
 
@@ -30,7 +31,7 @@ def live_holders(
     """All live code of a file: the roots that were found, and what is nested in them.
 
     Args:
-        roots: What `live_roots` found.
+        roots: What was found on its own.
         tree: The file on disk, for the qualified names that code has not before 3.11.
         module: The module's name, for roots that do not know it.
     """

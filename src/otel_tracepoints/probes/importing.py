@@ -25,7 +25,7 @@ import zipimport
 from importlib.machinery import BuiltinImporter, ExtensionFileLoader, FrozenImporter, ModuleSpec
 from typing import Any, Callable, Dict, FrozenSet, List, Optional, Sequence, Set
 
-from otel_tracepoints.probes.modules import loaded_modules
+from otel_tracepoints.probes.modules import modules_of
 from otel_tracepoints.probes.paths import RealPaths, segments
 
 #: Called with a module's code and its real path in the thread that imports it, which holds that
@@ -64,11 +64,10 @@ class ImportWatcher:
             sys.meta_path.insert(0, self._finder)
             self._watch_scripts()
         # The loaders of loaded modules hand out code again (runpy.run_module, pkgutil).
-        for module in loaded_modules():
-            if self._paths.of(module.file) == path:
-                spec = module.namespace.get("__spec__")
-                if type(spec) is ModuleSpec:
-                    self._adopt(spec)
+        for module in modules_of(lambda file: self._paths.of(file) == path):
+            spec = module.namespace.get("__spec__")
+            if type(spec) is ModuleSpec:
+                self._adopt(spec)
 
     def unwatch(self, path: str) -> None:
         """Stop reporting this file; with the last one every hook is gone."""

@@ -7,6 +7,7 @@ slots.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import sys
 import types
@@ -33,17 +34,47 @@ class LoadedModule(NamedTuple):
 
 def loaded_modules() -> List[LoadedModule]:
     """All modules with a file; a module that is there under two names comes with its own first."""
+    return modules_of(bool)
+
+
+def modules_of(is_wanted: Callable[[str], bool]) -> List[LoadedModule]:
+    """The modules of some files; asked for each module, so it is written for speed."""
     found: List[LoadedModule] = []
-    aliases: List[LoadedModule] = []
+    plain = types.ModuleType
     for name, module in _entries():
-        namespace = module_namespace(module)
+        namespace = _namespace(module) if type(module) is plain else module_namespace(module)
         if namespace is None or type(name) is not str:
             continue
-        file = _file(namespace)
-        if file is not None:
-            own = namespace.get("__name__") == name if type(namespace.get("__name__")) is str else False
-            (found if own else aliases).append(LoadedModule(name, file, namespace))
-    return found + aliases
+        file = namespace.get("__file__")
+        if type(file) is str and file and is_wanted(file):
+            found.append(LoadedModule(name, file, namespace))
+    found.sort(key=_is_alias)
+    return found
+
+
+def _is_alias(module: LoadedModule) -> bool:
+    own = module.namespace.get("__name__")
+    return type(own) is not str or own != module.name
+
+
+def specs_exist(is_wanted: Callable[[str], bool]) -> bool:
+    """Whether the import system may have made a module of some files, entered anywhere or not.
+
+    One pass of the collector. Before 3.9 objects do not refer to their class, so it may always.
+    """
+    if sys.version_info < (3, 9):
+        return True
+    for spec in gc.get_referrers(ModuleSpec):
+        origin = spec.__dict__.get("origin") if type(spec) is ModuleSpec else None
+        if type(origin) is str and is_wanted(origin):
+            return True
+    return False
+
+
+def is_loading(module: LoadedModule) -> bool:
+    """Whether its body has not come to its end yet, as far as the import system knows."""
+    spec = module.namespace.get("__spec__")
+    return type(spec) is ModuleSpec and spec.__dict__.get("_initializing") is True
 
 
 def module_namespace(module: object) -> Optional[Dict[str, Any]]:
@@ -67,11 +98,6 @@ def _entries() -> List[Any]:
     modules: Any = sys.modules
     # Copied in one step of C: imports of other threads change it while we look.
     return list(dict.copy(modules).items()) if type(modules) is dict else []
-
-
-def _file(namespace: Dict[str, Any]) -> Optional[str]:
-    file = namespace.get("__file__")
-    return file if type(file) is str and file else None
 
 
 def _is_frozen(module: LoadedModule) -> bool:

@@ -86,9 +86,14 @@ class FunctionNames:
         self._modules: Dict[str, str] = {}
         #: How many entries of sys.modules, which grows at its end, the table knows.
         self._modules_seen = 0
+        self._last_module: object = None
 
     def prepare(self) -> None:
         """Note which module each file is, so that no hit has to; control path."""
+        last = _last_module()
+        if len(sys.modules) == self._modules_seen and last is self._last_module:
+            return
+        self._last_module = last
         table: Dict[str, str] = {}
         seen = len(sys.modules)
         for module in loaded_modules():
@@ -154,6 +159,14 @@ class FunctionNames:
                 if file not in self._modules or (type(own) is str and own == name):
                     self._modules[file] = name
         self._modules_seen = seen + len(fresh)
+
+
+def _last_module() -> object:
+    modules: Any = sys.modules
+    try:
+        return next(reversed(modules), None) if type(modules) is dict else None
+    except RuntimeError:
+        return None  # another thread imports at this moment
 
 
 def _qualname(code: types.CodeType, module: Optional[str]) -> str:

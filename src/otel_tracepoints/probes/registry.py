@@ -56,6 +56,7 @@ class Entry:
         "created_ns",
         "error",
         "expires_at",
+        "functions",
         "imported",
         "last_hit_ns",
         "location",
@@ -74,6 +75,8 @@ class Entry:
         #: On the registry's monotonic clock.
         self.expires_at = _deadline(probe, now)
         self.location: Optional[Location] = None
+        #: The functions that hold the line, placed or not.
+        self.functions: Tuple[str, ...] = ()
         #: Whether the file's code is in this process.
         self.imported = False
         #: Failed placing is a state; a failed evaluation is only shown.
@@ -104,6 +107,8 @@ class Registry:
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._entries: Dict[str, Entry] = {}
+        #: Arrivals of probes that are gone, by (type, outcome): a metric never goes back.
+        self._past: Dict[Tuple[str, str], int] = {}
         self._lock = unpatched.Lock()
 
     def add(self, probe: Probe, path: str) -> Entry:
@@ -142,6 +147,7 @@ class Registry:
         with self._lock:
             entry = self.get(id)
             del self._entries[id]
+            _add(self._past, entry)
             return entry
 
     def replace(self, entry: Entry, probe: Probe) -> None:
@@ -160,6 +166,14 @@ class Registry:
         """All of them, as of now."""
         with self._lock:
             return list(self._entries.values())
+
+    def hit_counts(self) -> Dict[Tuple[str, str], int]:
+        """Arrivals so far by (probe type, outcome), those of removed probes included."""
+        with self._lock:
+            totals = dict(self._past)
+            for entry in self._entries.values():
+                _add(totals, entry)
+            return totals
 
     def state(self, entry: Entry) -> ProbeState:
         """The first that is true of: expired, disabled, error, pending, active."""
@@ -199,3 +213,9 @@ def carries_any(probe: Probe, tags: Iterable[str]) -> bool:
 
 def _deadline(probe: Probe, now: float) -> Optional[float]:
     return None if probe.expire_seconds is None else now + probe.expire_seconds
+
+
+def _add(totals: Dict[Tuple[str, str], int], entry: Entry) -> None:
+    for outcome, count in entry.counts.as_dict().items():
+        key = (entry.probe.type.value, outcome)
+        totals[key] = totals.get(key, 0) + count

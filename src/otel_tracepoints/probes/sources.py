@@ -11,6 +11,7 @@ import importlib.util
 import marshal
 import os
 import re
+import sys
 import types
 import warnings
 import zipfile
@@ -50,11 +51,11 @@ class Sources:
         Args:
             path: Absolute: a source, a ``.pyc``, or ``archive.zip/mod.py``.
         """
-        stored = _read(path)
-        if stored is None:
-            return None
         known = self._kept.get(path)
-        if known is None or known[0] != stored.key:
+        if known is None or known[0] != _key(path):
+            stored = _read(path)
+            if stored is None:
+                return None
             known = stored.key, _code_of(path, stored)
         # Replaced, not changed: callers may be many, and a lock would be lost in a forked child.
         kept = {name: value for name, value in self._kept.items() if name != path}
@@ -78,6 +79,11 @@ def exists(path: str) -> bool:
     except (KeyError, OSError, ValueError, zipfile.BadZipFile):
         return False
     return True
+
+
+def path_entries() -> Tuple[str, ...]:
+    """``sys.path``, without what is no text."""
+    return tuple(entry for entry in list(sys.path) if type(entry) is str)
 
 
 def module_name_on_path(path: str, entries: Tuple[str, ...], real: RealPaths) -> str:
@@ -111,6 +117,15 @@ def _split_archive(path: str) -> Tuple[str, str]:
         member = base + "/" + member if member else base
         path = parent
     return (path, member) if member and zipfile.is_zipfile(path) else ("", "")
+
+
+def _key(path: str) -> Optional[_CompiledKey]:
+    """What `_read` would say, of a file as it is on disk."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return path, status.st_mtime_ns, status.st_size
 
 
 def _read(path: str) -> Optional[_Stored]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Optional
 
 from otel_tracepoints import schema
+from otel_tracepoints.debugger.explain import summarise
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.engine.base import Engine
-from otel_tracepoints.explain import summarise
 from otel_tracepoints.model import ProbeState
 from otel_tracepoints.probes.registry import Entry, Registry
 from otel_tracepoints.probes.resolver import Resolver
@@ -51,7 +51,7 @@ class Views:
             "state": state.value,
             "module": {"imported": entry.imported, "name": self._resolver.loaded(entry.path)},
             "files": [entry.path],
-            "functions": list(entry.location.functions) if entry.location else [],
+            "functions": list(entry.functions),
             "reached": _reached(sum(counts.values()), on=awake and state is ProbeState.ACTIVE),
             "counts": counts,
             "error": _error(entry),

@@ -7,9 +7,10 @@ per probe and 5 minutes, dropped hits once per probe and second, changes always.
 from __future__ import annotations
 
 import time
+from collections import deque
 from itertools import starmap
 from types import CodeType, FrameType
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
 
 from otel_tracepoints import semconv
 from otel_tracepoints.emission import Emitter
@@ -61,6 +62,27 @@ class _Throttle:
             self._free.extend(starmap(taken.pop, _ONCE if taken else ()))
 
 
+class _Failure(NamedTuple):
+    """A failure, as far as it is told."""
+
+    entry: Entry
+    file: str
+    line: int
+    code: CodeType
+    kind: str
+    error: LastError
+
+
+class _RateLimited:
+    """How many dropped hits of a probe have been told, and when the next may be."""
+
+    __slots__ = ("next_at", "told")
+
+    def __init__(self) -> None:
+        self.told = 0
+        self.next_at = float("-inf")
+
+
 class Reporter:
     """Writes the reports of all probes."""
 
@@ -70,11 +92,15 @@ class Reporter:
         redact: Callable[[str], str],
         function_name: Callable[[CodeType], str],
         clock: Clock = time.monotonic,
+        poke: Callable[[str], None] = lambda _id: None,
     ) -> None:
         self._emitter = emitter
         self._redact = redact
         self._function_name = function_name
         self._clock = clock
+        self._poke = poke
+        #: Reports of failures that there was no stack left for.
+        self._owed: Deque[_Failure] = deque()
         self._failures: Dict[str, Dict[str, _Throttle]] = {}
         self._rate_limited: Dict[str, _RateLimited] = {}
 
@@ -83,12 +109,12 @@ class Reporter:
         self._failures[id] = {kind: _Throttle() for kind in _FAILURES}
         self._rate_limited[id] = _RateLimited()
 
-    def forget(self, id: str) -> None:
+    def forget(self, entry: Entry) -> None:
         """The probe is gone. What it dropped since the last report is told now: there is no later."""
-        self._failures.pop(id, None)
-        state = self._rate_limited.pop(id, None)
-        if state is not None and state.entry is not None:
-            self._tell_dropped(state, state.entry)
+        self._failures.pop(entry.probe.id, None)
+        state = self._rate_limited.pop(entry.probe.id, None)
+        if state is not None:
+            self._tell_dropped(state, entry)
 
     def condition_changed(self, id: str) -> None:
         """Its failures are told anew."""
@@ -101,18 +127,33 @@ class Reporter:
         else:  # its text may hold a value, so only its type is told
             code, message = "INTERNAL", type(error).__name__
         entry = plan.entry
-        entry.error = LastError(code, message, time.time_ns())
+        entry.error = told = LastError(code, message, time.time_ns())
+        # Made before the throttle is spent: at the edge of the stack even this may fail.
+        failure = _Failure(entry, plan.file, plan.line, frame.f_code, kind, told)
         throttles = self._failures.get(entry.probe.id)
         if throttles is None or not throttles[kind].passes(self._clock(), FAILURE_INTERVAL):
             return
-        event, sentence = _FAILURES[kind]
-        attributes = self._about(entry)
-        attributes[semconv.CODE_FILE_PATH] = plan.file
-        attributes[semconv.CODE_LINE_NUMBER] = plan.line
-        attributes[semconv.CODE_FUNCTION_NAME] = self._function_name(frame.f_code)
-        attributes[semconv.EXCEPTION_TYPE] = code
-        attributes[semconv.EXCEPTION_MESSAGE] = message
-        self._emit(event, f"{sentence}: {message}", "WARN", attributes, trace=True)
+        try:
+            self._tell(failure, trace=True)
+        except Exception:
+            # At the edge of the stack the thread of `tell_owed` has more room.
+            self._owed.append(failure)
+            self._poke(entry.probe.id)
+
+    def tell_owed(self) -> None:
+        """Tell of the failures that could not be told where they happened."""
+        while self._owed:
+            self._tell(self._owed.popleft(), trace=False)
+
+    def _tell(self, failure: _Failure, *, trace: bool) -> None:
+        event, sentence = _FAILURES[failure.kind]
+        attributes = self._about(failure.entry)
+        attributes[semconv.CODE_FILE_PATH] = failure.file
+        attributes[semconv.CODE_LINE_NUMBER] = failure.line
+        attributes[semconv.CODE_FUNCTION_NAME] = self._function_name(failure.code)
+        attributes[semconv.EXCEPTION_TYPE] = failure.error.code
+        attributes[semconv.EXCEPTION_MESSAGE] = failure.error.message
+        self._emit(event, f"{sentence}: {failure.error.message}", "WARN", attributes, trace=trace)
 
     def rate_limited(self, entry: Entry) -> Optional[float]:
         """Tell how many hits were dropped since this was last told.
@@ -122,7 +163,6 @@ class Reporter:
         state = self._rate_limited.get(entry.probe.id)
         if state is None:
             return None
-        state.entry = entry
         now = self._clock()
         if now < state.next_at:
             return state.next_at - now
@@ -196,14 +236,3 @@ class Reporter:
     ) -> None:
         context = self._emitter.current_trace() if trace else None
         self._emitter.report(Report(event, body, level, attributes, time.time_ns(), context))
-
-
-class _RateLimited:
-    """How many dropped hits of a probe have been told, and when the next may be."""
-
-    __slots__ = ("entry", "next_at", "told")
-
-    def __init__(self) -> None:
-        self.entry: Optional[Entry] = None
-        self.told = 0
-        self.next_at = float("-inf")

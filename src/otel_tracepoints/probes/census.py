@@ -1,0 +1,215 @@
+"""The live code of files, kept up to date from one look to the next.
+
+A look goes through as little as will do. While nothing young has become old (`heap.age`), only
+what is young is new. In a small process everything is gone through otherwise. In a large one the
+file that is asked for is looked at by way of its modules, which misses only code that was exec-ed
+by hand: then something is `owed`, until `census` is called with ``whole``.
+
+Control path: its callers take turns.
+"""
+
+from __future__ import annotations
+
+import time
+import types
+from typing import Callable, Collection, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+
+from otel_tracepoints.probes import heap
+from otel_tracepoints.probes.filecode import FileCode
+from otel_tracepoints.probes.heap import Root
+from otel_tracepoints.probes.modules import LoadedModule, frozen_file_names, modules_of
+from otel_tracepoints.probes.paths import RealPaths
+from otel_tracepoints.probes.sources import Sources, module_name_on_path, path_entries
+
+#: With up to so many functions everything is gone through at each look: some 5 ms.
+_FEW_FUNCTIONS = 50_000
+#: Files without a probe that are kept in mind: a `GET /lines` is followed by a create call.
+_MAX_KEPT = 8
+
+_Age = Optional[Tuple[int, ...]]
+
+
+class Census:
+    """Which code of which files is alive."""
+
+    def __init__(
+        self, paths: RealPaths, sources: Sources, remember: Callable[[types.CodeType, str], None]
+    ) -> None:
+        self._paths = paths
+        self._sources = sources
+        self._remember = remember
+        self._files: Dict[str, FileCode] = {}
+        self._ages: Dict[str, _Age] = {}
+        self._small = True
+        self._names: Dict[str, None] = {}
+        self._names_age: _Age = None
+        #: Files of which code was found that had not been seen before, since this was last taken.
+        self._fresh: Set[str] = set()
+        #: Whether some code may have been missed.
+        self.owed = False
+        #: Seconds that the last look at everything took.
+        self.cost = 0.0
+
+    def look(self, path: str, others: Collection[str] = ()) -> FileCode:
+        """The code of a file; where that costs nothing, new code of others is taken note of as well.
+
+        Args:
+            path: A real path, or the made-up name of exec-ed code.
+            others: Files with probes.
+        """
+        age = heap.age()
+        wanted = {path, *others}
+        names = _FileNames(wanted, self._paths, self._sources)
+        modules = self._modules({path}).get(path, [])
+        stale = {each for each in wanted if age is None or self._ages.get(each) != age}
+        roots: Dict[str, List[Root]] = {}
+        if stale and (self._small or (path in stale and not modules)):
+            names.sort(self._everything(names), roots)
+            names.sort(heap.near(_namespaces(modules), names.__contains__).roots, roots)
+        elif path in stale:
+            names = _FileNames({path}, self._paths, self._sources)
+            names.sort(heap.near(_namespaces(modules), names.__contains__).roots, roots)
+            self.owed = True
+            stale = {path}
+        else:
+            names.sort(heap.young(names.__contains__).roots, roots)
+            self.owed = self.owed or bool(stale)
+            stale = set()
+        names.sort(heap.running(names.__contains__), roots)
+        names.sort(heap.behind(_namespaces(modules), names.__contains__), roots)
+        for each, found in roots.items():
+            if each != path:
+                self._admit(each, found)
+        self._take(path, roots.get(path, []), modules)
+        self._ages.update(dict.fromkeys(stale, age))
+        self._forget_some(wanted)
+        return self._files[path]
+
+    def whole(self, paths: Collection[str]) -> None:
+        """Go through everything for the code of these files."""
+        age = heap.age()
+        started = time.thread_time()
+        names = _FileNames(set(paths), self._paths, self._sources)
+        modules = self._modules(set(paths))
+        roots: Dict[str, List[Root]] = {}
+        names.sort(self._everything(names), roots)
+        names.sort(heap.running(names.__contains__), roots)
+        for path in paths:
+            names.sort(heap.behind(_namespaces(modules.get(path, ())), names.__contains__), roots)
+            self._take(path, roots.get(path, []), modules.get(path, []))
+            self._ages[path] = age
+        self.owed = False
+        self.cost = time.thread_time() - started
+
+    def take_fresh(self) -> Set[str]:
+        """The files of which new code was found since this was last asked."""
+        fresh, self._fresh = self._fresh, set()
+        return fresh
+
+    def known(self, path: str) -> Optional[FileCode]:
+        """What was found by the last look at this file."""
+        return self._files.get(path)
+
+    def file_names(self) -> Iterable[str]:
+        """Every ``co_filename`` of live code."""
+        age = heap.age()
+        if age is not None and age == self._names_age:
+            self._names.update(heap.file_names(fresh=False))
+        else:
+            self._names, self._names_age = heap.file_names(), age
+        return list(self._names)
+
+    def _modules(self, wanted: Set[str]) -> Dict[str, List[LoadedModule]]:
+        found: Dict[str, List[LoadedModule]] = {}
+        real = self._paths.of
+        for module in modules_of(lambda file: real(file) in wanted):
+            found.setdefault(real(module.file), []).append(module)
+        return found
+
+    def _everything(self, names: _FileNames) -> List[Root]:
+        found = heap.whole(names.__contains__)
+        self._small = found.functions <= _FEW_FUNCTIONS
+        return found.roots
+
+    def _take(self, path: str, roots: List[Root], modules: Sequence[LoadedModule]) -> None:
+        """Take note of what a file has become; costs little where that is what it was."""
+        known = self._files.get(path)
+        tree = self._sources.tree(path)
+        module = modules[0].name if modules else None
+        if known is None or known.tree is not tree or known.module != module:
+            named = module or ""
+            if module is None and tree is not None:
+                named = module_name_on_path(path, path_entries(), self._paths)
+            self._replace(path, roots, tree, module, named)
+        else:
+            self._admit(path, roots)
+
+    def _admit(self, path: str, roots: List[Root]) -> None:
+        """Take note of new code of a file."""
+        known = self._files.get(path)
+        if known is None:
+            self._take(path, roots, self._modules({path}).get(path, []))
+        elif known.new_among(roots):
+            self._replace(path, roots, known.tree, known.module, known.named)
+
+    def _replace(
+        self,
+        path: str,
+        roots: List[Root],
+        tree: Optional[types.CodeType],
+        module: Optional[str],
+        named: str,
+    ) -> None:
+        known = self._files.get(path)
+        if known is None or known.new_among(roots):
+            self._fresh.add(path)
+        made = FileCode([*(known.roots() if known is not None else ()), *roots], tree, module, named)
+        made.index(self._remember)
+        self._files[path] = made
+
+    def _forget_some(self, wanted: Set[str]) -> None:
+        spare = [path for path in self._files if path not in wanted]
+        for path in spare[: max(len(spare) - _MAX_KEPT, 0)]:
+            del self._files[path]
+            self._ages.pop(path, None)
+            self._fresh.discard(path)
+
+
+def _namespaces(modules: Sequence[LoadedModule]) -> Sequence[Dict[str, object]]:
+    return [module.namespace for module in modules]
+
+
+class _FileNames:
+    """All the ways in which code objects may spell some files."""
+
+    def __init__(self, wanted: Set[str], paths: RealPaths, sources: Sources) -> None:
+        self._wanted = wanted
+        self._paths = paths
+        self._frozen: Optional[Dict[str, str]] = None
+        #: Code that was shipped without its source keeps the name it was compiled under.
+        self._compiled_as: Dict[str, str] = {}
+        for path in wanted:
+            tree = sources.tree(path) if path.endswith(".pyc") else None
+            if tree is not None:
+                self._compiled_as[tree.co_filename] = path
+
+    def __contains__(self, name: str) -> bool:
+        return self.path_of(name) is not None
+
+    def path_of(self, name: str) -> Optional[str]:
+        """The file that is meant by this name, if it is one of those."""
+        if name in self._compiled_as:
+            return self._compiled_as[name]
+        if name.startswith("<frozen "):
+            if self._frozen is None:
+                self._frozen = frozen_file_names()
+            name = self._frozen.get(name, name)
+        path = self._paths.of(name)
+        return path if path in self._wanted else None
+
+    def sort(self, roots: Iterable[Root], into: Dict[str, List[Root]]) -> None:
+        """Put code where it belongs."""
+        for root in roots:
+            path = self.path_of(root.code.co_filename)
+            if path is not None:
+                into.setdefault(path, []).append(root)

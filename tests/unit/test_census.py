@@ -1,0 +1,131 @@
+"""What a look at a file's code finds in a large process, and what it finds only later."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import itertools
+import sys
+import types
+from typing import Any, Dict, Iterator, List
+
+import pytest
+
+from otel_tracepoints.probes import census, heap
+from otel_tracepoints.probes.resolver import Resolver
+
+#: Functions that an earlier test has left behind must not be of the file of the next.
+_NUMBERS = itertools.count()
+SOURCE = "def work(n):\n    return n\n"
+
+
+class Loaded:
+    """A module of a file that is only a name."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.name = "of_" + path.strip("/").replace("/", "_")[:-3]
+        self.module = types.ModuleType(self.name)
+        self.module.__file__ = path
+        sys.modules[self.name] = self.module
+        self.run(self.module.__dict__)
+
+    def run(self, namespace: Dict[str, Any]) -> Any:
+        exec(compile(SOURCE, self.path, "exec"), namespace)
+        return namespace["work"]
+
+
+@pytest.fixture
+def loaded() -> Iterator[Loaded]:
+    """A module that is loaded, in a process of many functions."""
+    made = Loaded(f"/nowhere/census{next(_NUMBERS)}.py")
+    yield made
+    del sys.modules[made.name]
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> List[int]:
+    """A process of many functions; how often everything was gone through."""
+    looks: List[int] = []
+    whole = heap.whole
+
+    def counted(is_wanted: Any) -> Any:
+        looks.append(1)
+        return whole(is_wanted)
+
+    monkeypatch.setattr(census, "_FEW_FUNCTIONS", 0)
+    monkeypatch.setattr(heap, "whole", counted)
+    return looks
+
+
+def found(resolver: Resolver, path: str) -> List[types.CodeType]:
+    return [site.code for site in resolver.resolve(path, 2).sites]
+
+
+def test_functions_of_a_module_are_found_wherever_they_are_kept(loaded: Loaded, large: List[int]) -> None:
+    """Without a look at everything, but for the first one, which learns how much there is."""
+    resolver = Resolver()
+    kept = functools.partial(loaded.module.__dict__.pop("work"))
+    assert found(resolver, loaded.path) == [kept.func.__code__]
+    gc.collect()
+    another = {"kept": loaded.run(loaded.module.__dict__)}
+    del loaded.module.work
+    codes = found(resolver, loaded.path)
+    assert {id(code) for code in codes} == {id(kept.func.__code__), id(another["kept"].__code__)}
+    assert len(large) == 1
+
+
+def test_code_executed_by_hand_is_owed_and_found_later(loaded: Loaded, large: List[int]) -> None:
+    """A near look says that it may have missed something; a whole one settles it, and tells the file."""
+    resolver = Resolver()
+    found(resolver, loaded.path)
+    by_hand = loaded.run({})
+    gc.collect()
+    first = found(resolver, loaded.path)
+    assert [id(code) for code in first] == [id(loaded.module.work.__code__)]
+    assert resolver.owes
+    resolver.take_fresh()
+    resolver.look_everywhere([loaded.path])
+    assert not resolver.owes
+    assert resolver.take_fresh() == {loaded.path}
+    sites = [site.code for site in resolver.seen(loaded.path)(2).sites]
+    assert {id(code) for code in sites} == {id(loaded.module.work.__code__), id(by_hand.__code__)}
+
+
+@pytest.mark.skipif(heap.age() is None, reason="this interpreter has no generations")
+def test_what_is_new_is_found_without_a_look_at_everything(loaded: Loaded, large: List[int]) -> None:
+    """Also code that was executed by hand, as long as the collector has not made it old."""
+    resolver = Resolver()
+    gc.collect()
+    gc.disable()
+    try:
+        found(resolver, loaded.path)
+        by_hand = loaded.run({})
+        codes = found(resolver, loaded.path)
+    finally:
+        gc.enable()
+    assert {id(code) for code in codes} == {id(loaded.module.work.__code__), id(by_hand.__code__)}
+    assert len(large) == 1
+
+
+def test_nothing_is_kept_alive_between_looks(loaded: Loaded) -> None:
+    """Functions and their code go when the application lets them go, and are found no more."""
+    resolver = Resolver()
+    by_hand = loaded.run({})
+    assert len(found(resolver, loaded.path)) == 2
+    del by_hand
+    gc.collect()
+    assert [id(code) for code in found(resolver, loaded.path)] == [id(loaded.module.work.__code__)]
+
+
+def test_code_that_an_engine_made_is_nothing_new(loaded: Loaded) -> None:
+    """A function whose code was exchanged does not make its file one with new code."""
+    resolver = Resolver()
+    (code,) = found(resolver, loaded.path)
+    resolver.take_fresh()
+    made = code.replace(co_name="made")
+    loaded.module.work.__code__ = made
+    resolver.same_function(loaded.path, code, made)
+    resolver.resolve(loaded.path, 2)
+    assert resolver.take_fresh() == set()
+    assert resolver.function_name(made) == resolver.function_name(code)
