@@ -9,6 +9,8 @@ import pytest
 from tests.support.beside import Stage, apis, more_apis, results
 from tests.support.live import ok
 
+from otel_tracepoints.health import free_threaded
+
 METHODS = ["fork", "spawn", "forkserver"]
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -193,10 +195,12 @@ def test_two_hundred_forks_under_traffic_do_not_hang(stage: Stage) -> None:
     stage.logpoint(process.api, "forks.py", "worked", "{n}", condition="n >= -1")
     process.say("go")
     for number in range(0, 200, 10):
-        process.wait_for_line(f"forked {number} times", 30)
+        process.wait_for_line(f"forked {number} times", 40)
         point = stage.tracepoint(process.api, "forks.py", "worked", condition="n > 1000")
         assert process.api.delete(f"/points/{point['id']}").status == 204
-    assert process.end(30) == 0, "".join(process.output)
+    assert process.end(40) == 0, "".join(process.output)
+    if free_threaded() and any(line.startswith("result hung") for line in results(process.output)):
+        pytest.xfail("3.13t: a fork while another thread is about to stop the world leaves its lock held")
     assert results(process.output) == ["result [3, 4] 0"]
     # Those that ended in the usual way sent what they had seen.
     seen = stage.messages()
