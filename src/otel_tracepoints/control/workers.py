@@ -54,7 +54,10 @@ class Workers:
         self._changing = False
         #: Numbers requests as they come.
         self._arrival = 0
-        self._condition = unpatched.Condition()
+        self._lock = unpatched.Lock()
+        #: Told of urgent work only, and of all: one thread is woken for a request, not all of them.
+        self._kept = unpatched.Condition(self._lock)
+        self._all = unpatched.Condition(self._lock)
         self._stopping = False
         self._threads: List[OwnThread] = []
 
@@ -66,23 +69,25 @@ class Workers:
 
     def add_task(self, task: Work) -> None:
         """Have a request answered; waitress calls this."""
-        with self._condition:
+        with self._lock:
             if task.is_urgent():
                 self._urgent.append(task)
+                self._kept.notify()
             else:
                 self._arrival += 1
                 (self._changes if task.is_change() else self._questions).append((self._arrival, task))
-            # All, not one: the one that wakes might be kept for urgent work.
-            self._condition.notify_all()
+            # Also for what is urgent: the one that is kept for it may be busy with another.
+            self._all.notify()
 
     def stop(self, timeout: float) -> None:
         """Let running answers finish, for so many seconds; drop the rest."""
-        with self._condition:
+        with self._lock:
             self._stopping = True
             dropped = [*self._urgent, *(task for _, task in (*self._questions, *self._changes))]
             for waiting in (self._urgent, self._questions, self._changes):
                 waiting.clear()
-            self._condition.notify_all()
+            self._kept.notify_all()
+            self._all.notify_all()
         for task in dropped:
             task.cancel()
         deadline = time.monotonic() + timeout
@@ -90,13 +95,14 @@ class Workers:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self, urgent_only: bool) -> None:
+        told = self._kept if urgent_only else self._all
         while True:
-            with self._condition:
+            with self._lock:
                 taken = self._take(urgent_only)
                 while taken is None:
                     if self._stopping:
                         return
-                    self._condition.wait()
+                    told.wait()
                     taken = self._take(urgent_only)
             task, is_change = taken
             try:
@@ -104,9 +110,10 @@ class Workers:
             except BaseException:  # a worker that ends is one that nobody starts again
                 _LOGGER.exception("The control API failed to serve a connection")
             if is_change:
-                with self._condition:
+                with self._lock:
                     self._changing = False
-                    self._condition.notify_all()
+                    if self._changes:  # this thread may take a question that came before it
+                        self._all.notify()
 
     def _take(self, urgent_only: bool) -> Optional[Tuple[Work, bool]]:
         """The request to be served now, and whether it is the change that is being made from now on."""
