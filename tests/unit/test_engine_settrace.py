@@ -71,6 +71,15 @@ def test_an_engine_takes_over_the_threads_of_the_one_before() -> None:
     assert len(hits) == 3
 
 
+def test_a_probe_on_a_line_that_nothing_holds_any_more_ends_no_thread() -> None:
+    """A probe without code to watch (of a module's body that is over) leaves threads untraced, and alone."""
+    engine = SettraceEngine()
+    engine.install("p", [], LINE, lambda frame: None)
+    assert watched() == 1
+    assert sys.gettrace() is None
+    engine.close()
+
+
 def test_a_probe_set_while_a_thread_is_being_left_is_hit_there() -> None:
     """Between a thread's look at the table, which is empty, and the end of its tracing, a probe may be set."""
     hits: List[FrameType] = []

@@ -94,7 +94,9 @@ def test_bucket_never_exceeds_rate_and_burst(rate: float, burst: int, steps: Lis
     for first, start in enumerate(given_at):
         for last in range(first, len(given_at)):
             allowed = burst + rate * (given_at[last] - start)
-            assert last - first + 1 <= allowed * (1 + 1e-9) + 1e-6
+            # The bucket's own sum began at some time before: it is as exact as all since then.
+            rounding = rate * given_at[last] * 2**-50
+            assert last - first + 1 <= allowed * (1 + 1e-9) + rounding + 1e-6
 
 
 def test_bucket_is_exact_under_threads() -> None:

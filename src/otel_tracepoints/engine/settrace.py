@@ -32,9 +32,9 @@ FOREIGN = (
 FROM_NOW_ON = "Only threads that start from now on, and the one that set the probe, are watched: {}."
 
 
-#: The trace functions that have something to watch, of all engines: an agent that starts takes over
-#: the threads that still have the function of the one before.
-_WATCHING: Dict[int, _Tracer] = {}
+#: Tables and trace functions of all engines that have probes: an agent that starts takes over the
+#: threads that still have the function of the one before.
+_WATCHING: Dict[int, Tuple[Dict[int, Any], _Tracer]] = {}
 
 
 class SettraceEngine:
@@ -72,7 +72,7 @@ class SettraceEngine:
                         added[id(watched.code)] = watched
             for identity, watched in added.items():
                 self._table[identity] = watched.handlers()
-            _WATCHING[id(self)] = self._global
+            _WATCHING[id(self)] = self._table, self._global
             notes = tuple(self._start())
             self._notes.update((watch.key, notes) for watch in watches)
 
@@ -221,9 +221,10 @@ def _tracers(
                 # First off, then the look: whoever sets a probe does it the other way round, and
                 # passes over threads that are traced, so one of the two sees what the other did.
                 sys.settrace(None)
-                for tracer in list(_WATCHING.values()):
-                    sys.settrace(tracer)
-                    return tracer(frame, event, argument)
+                for watched, tracer in list(_WATCHING.values()):
+                    if watched:
+                        sys.settrace(tracer)
+                        return tracer(frame, event, argument)
         except RecursionError:
             if FORGIVES:
                 forgive()
