@@ -55,7 +55,7 @@ def test_a_list_of_ones_own_denies_what_it_names(
         refused(api.get("/lines", {"file": str(file)}), 403, "FORBIDDEN_FILE")
     assert ok(place(api, "open7/keys7.py"))["state"] == "pending"
     assert place(api, queue.__file__, 10_000).code == "LINE_NOT_EXECUTABLE"
-    for file in ("otel_tracepoints/debugger.py", otel_tracepoints.__file__):
+    for file in ("otel_tracepoints/agent.py", otel_tracepoints.__file__):
         refused(place(api, file), 403, "FORBIDDEN_FILE")
 
 

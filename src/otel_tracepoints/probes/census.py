@@ -17,7 +17,13 @@ from typing import Callable, Collection, Dict, Iterable, List, Optional, Sequenc
 from otel_tracepoints.probes import heap
 from otel_tracepoints.probes.filecode import FileCode
 from otel_tracepoints.probes.heap import Root
-from otel_tracepoints.probes.modules import LoadedModule, frozen_file_names, modules_of
+from otel_tracepoints.probes.modules import (
+    LoadedModule,
+    frozen_file_names,
+    layout,
+    module_named,
+    modules_of,
+)
 from otel_tracepoints.probes.paths import RealPaths
 from otel_tracepoints.probes.sources import Sources, module_name_on_path, path_entries
 
@@ -25,6 +31,9 @@ from otel_tracepoints.probes.sources import Sources, module_name_on_path, path_e
 _FEW_FUNCTIONS = 50_000
 #: Files without a probe that are kept in mind: a `GET /lines` is followed by a create call.
 _MAX_KEPT = 8
+
+#: Files whose modules are kept in mind: programs exec code under ever new names.
+_MAX_NAMED = 1000
 
 _Age = Optional[Tuple[int, ...]]
 
@@ -40,6 +49,9 @@ class Census:
         self._remember = remember
         self._files: Dict[str, FileCode] = {}
         self._ages: Dict[str, _Age] = {}
+        #: The names of the files' modules, as of this layout of ``sys.modules``.
+        self._layout: List[int] = []
+        self._named: Dict[str, List[str]] = {}
         self._small = True
         self._names: Dict[str, None] = {}
         self._names_age: _Age = None
@@ -60,7 +72,7 @@ class Census:
         age = heap.age()
         wanted = {path, *others}
         names = _FileNames(wanted, self._paths, self._sources)
-        modules = self._modules({path}).get(path, [])
+        modules = self._modules_of(path)
         stale = {each for each in wanted if age is None or self._ages.get(each) != age}
         roots: Dict[str, List[Root]] = {}
         if stale and (self._small or (path in stale and not modules)):
@@ -126,6 +138,18 @@ class Census:
             found.setdefault(real(module.file), []).append(module)
         return found
 
+    def _modules_of(self, path: str) -> List[LoadedModule]:
+        now = layout()
+        if now != self._layout or len(self._named) > _MAX_NAMED:
+            self._layout, self._named = now, {}
+        real = self._paths.of
+        known = map(module_named, self._named.get(path, ()))
+        modules = [module for module in known if module is not None and real(module.file) == path]
+        if not modules:
+            modules = self._modules({path}).get(path, [])
+            self._named[path] = [module.name for module in modules]
+        return modules
+
     def _everything(self, names: _FileNames) -> List[Root]:
         found = heap.whole(names.__contains__)
         self._small = found.functions <= _FEW_FUNCTIONS
@@ -148,7 +172,7 @@ class Census:
         """Take note of new code of a file."""
         known = self._files.get(path)
         if known is None:
-            self._take(path, roots, self._modules({path}).get(path, []))
+            self._take(path, roots, self._modules_of(path))
         elif known.new_among(roots):
             self._replace(path, roots, known.tree, known.module, known.named)
 

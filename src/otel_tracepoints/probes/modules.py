@@ -52,6 +52,20 @@ def modules_of(is_wanted: Callable[[str], bool]) -> List[LoadedModule]:
     return found
 
 
+def layout() -> List[int]:
+    """What is entered where: while this stays the same, nothing was imported or taken out."""
+    modules: Any = sys.modules
+    return list(map(id, list(dict.values(modules)))) if type(modules) is dict else []
+
+
+def module_named(name: str) -> Optional[LoadedModule]:
+    """The module of this name, if it has a file."""
+    modules: Any = sys.modules
+    namespace = module_namespace(dict.get(modules, name)) if type(modules) is dict else None
+    file = namespace.get("__file__") if namespace is not None else None
+    return LoadedModule(name, file, namespace) if namespace is not None and type(file) is str else None
+
+
 def _is_alias(module: LoadedModule) -> bool:
     own = module.namespace.get("__name__")
     return type(own) is not str or own != module.name
