@@ -2,17 +2,20 @@
 
 A signal's handler runs between any two instructions, ours among them, and what it raises is meant
 for the application: a time limit (Celery's ``SoftTimeLimitExceeded``) that is swallowed here never
-ends anything. Other code of the application does not run in a hit, so a frame of it in the
-traceback tells; and where an exception was put into the thread from outside, there is none and its
-class tells. Only what goes wrong pays for the look.
+ends anything. The handler's frame in the traceback tells. What `PyThreadState_SetAsyncExc` has put
+into the thread leaves no frame at all; there the class tells. Anything else is a failure of ours,
+also where code of the application had a part in it, and never leaves.
+
+Only what goes wrong pays for the look.
 """
 
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # signal would ask the handlers whether they are enums
 import functools
+import inspect
 import threading
-from types import CodeType, FunctionType, MethodType, TracebackType
+from types import CodeType, FrameType, FunctionType, MethodType, TracebackType
 from typing import Any, List, Optional
 
 #: An exception's own slots, whatever its class makes of the names.
@@ -27,6 +30,9 @@ _DEMO = _OWN + "demo"
 #: The standard library, where the interpreter has not frozen it.
 _LIBRARY = threading.Thread.run.__code__.co_filename[: -len("threading.py")]
 _INSTALLED = ("site-packages", "dist-packages")
+
+#: A function has fast locals, and names of its own.
+_OF_FUNCTION = inspect.CO_OPTIMIZED | inspect.CO_NEWLOCALS
 
 #: Modules of the exceptions that code of ours, or what it calls, can raise.
 _RAISED_HERE = frozenset(
@@ -43,27 +49,40 @@ def is_for_application(error: BaseException) -> bool:
     if issubclass(cls, (RecursionError, MemoryError)):
         return False
     try:
-        return _is_foreign(cls) or _passed_application(_traceback_of(error))
+        return is_from_signal(error) or (_is_foreign(cls) and not _passed_application(_traceback_of(error)))
     except RecursionError:
         return True  # There is no room to look, but there was for a signal's handler.
 
 
 def is_from_signal(error: BaseException) -> bool:
-    """The same where code of the application does run: whether a signal's handler is in the traceback."""
+    """Whether a signal's handler is in the traceback; for where code of the application runs by design."""
     if not issubclass(type(error), Exception):
         return True
-    if threading.get_ident() != threading.main_thread().ident:
-        return False
     handlers: Optional[List[CodeType]] = None
     traceback = _traceback_of(error)
     while traceback is not None:
-        if handlers is None:
-            handlers = _handlers()
-        code = traceback.tb_frame.f_code
-        if any(code is handler for handler in handlers):
-            return True
+        frame = traceback.tb_frame
+        code = frame.f_code
+        if not code.co_filename.startswith(_OWN):
+            if handlers is None:
+                handlers = _handlers()
+            if any(code is handler for handler in handlers) or _was_called_as_handler(frame):
+                return True
         traceback = traceback.tb_next
     return False
+
+
+def _was_called_as_handler(frame: FrameType) -> bool:
+    """With a number and a frame: handlers that are set for a while only are no longer registered."""
+    code = frame.f_code
+    if code.co_flags & _OF_FUNCTION != _OF_FUNCTION:
+        return False
+    values, count = frame.f_locals, code.co_argcount
+    given = [values.get(name) for name in code.co_varnames[:count]]
+    if code.co_flags & inspect.CO_VARARGS:
+        more = values.get(code.co_varnames[count + code.co_kwonlyargcount])
+        given.extend(more if type(more) is tuple else ())
+    return any(type(n) is int and type(f) is FrameType for n, f in zip(given, given[1:]))
 
 
 def _is_foreign(cls: type) -> bool:
@@ -76,6 +95,7 @@ def _is_foreign(cls: type) -> bool:
 
 
 def _passed_application(traceback: Optional[TracebackType]) -> bool:
+    """Whether a frame of the application is in it."""
     while traceback is not None:
         frame = traceback.tb_frame
         file = frame.f_code.co_filename

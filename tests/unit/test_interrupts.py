@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import signal
+import sys
 import threading
-from typing import Any, Callable, List
+from typing import Any, Callable
 
 import pytest
 
@@ -71,18 +72,32 @@ def test_what_is_put_into_the_thread_is_the_applications(error: BaseException) -
     assert is_for_application(error)
 
 
-def test_what_code_of_the_application_raises_is_its_own() -> None:
-    """A builtin's error passes when a frame of the application is in the traceback; asking runs none of its code."""
+def test_what_code_of_the_application_raises_here_is_ours() -> None:
+    """Code of the application that runs in a hit by a fault of ours is not to be noticed; asking runs none of it."""
 
-    def handler() -> None:
+    def special_method(*_: Any) -> None:
         raise ValueError
 
-    def hostile() -> None:
+    def hostile(*_: Any) -> None:
         raise HostileError
 
-    assert is_for_application(raised(handler))
-    assert is_for_application(raised(hostile))
-    assert not is_from_signal(raised(hostile))
+    for action in (special_method, hostile):
+        assert not is_for_application(raised(action))
+        assert not is_from_signal(raised(action))
+
+
+@pytest.mark.parametrize("given", [("self", 14, sys._getframe()), (14, sys._getframe())])
+def test_a_handler_that_is_no_longer_set_is_known_by_what_it_was_given(given: Any) -> None:
+    """A handler may set the old one again before it raises: it was called with a number and a frame all the same."""
+
+    def handler(*arguments: Any) -> None:
+        raise ValueError
+
+    def named(first: Any, second: Any, third: Any = None) -> None:
+        raise TimeIsUp
+
+    for function in (handler, named):
+        assert is_for_application(raised(lambda function=function: function(*given)))  # type: ignore[misc]
 
 
 class Handlers:
@@ -109,10 +124,6 @@ def test_a_signals_handler_is_known_by_its_code(kind: str) -> None:
     try:
         assert is_from_signal(raised(lambda: signal.raise_signal(signal.SIGUSR1)))
         assert not is_from_signal(raised(lambda: 1 / 0))
-        answers: List[bool] = []
-        thread = threading.Thread(target=lambda: answers.append(is_from_signal(raised(handler))))
-        thread.start()
-        thread.join()
-        assert answers == [False]
+        assert is_for_application(raised(lambda: signal.raise_signal(signal.SIGUSR1)))
     finally:
         signal.signal(signal.SIGUSR1, before)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import functools
 import sys
 from types import CodeType, FrameType, FunctionType
 from typing import Any, Callable, Iterator, List, NamedTuple, Sequence
@@ -27,6 +29,17 @@ from otel_tracepoints.pipeline import Gate, HitServices
 from otel_tracepoints.probes.registry import Entry
 
 WIDE_OPEN = RateLimit(1e9, 10**9)
+
+
+def in_a_thread_of_its_own(test: Callable[..., None]) -> Callable[..., None]:
+    """An exception at the end of an ``except`` block leaves the interpreter with one that is handled for ever."""
+
+    @functools.wraps(test)
+    def run(*given: Any, **named: Any) -> None:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pool.submit(test, *given, **named).result()
+
+    return run
 
 
 class Rig(NamedTuple):
@@ -72,11 +85,14 @@ def strike(action: Callable[[], None], at: int, error: type = Struck, codes: Seq
     """Raise ``error`` in front of the so-manieth instruction of the hit path; False if there are not so many."""
     left = at
 
+    def handler(number: int, frame: FrameType) -> None:
+        raise error
+
     def instruction(*_: Any) -> None:
         nonlocal left
         left -= 1
         if left == 0:
-            raise error
+            handler(14, sys._getframe())
 
     try:
         with each_instruction(instruction, codes or CODES):
@@ -136,6 +152,7 @@ FORGIVING = codes_of(Gate, HitBudget, Expression, Reader, RedactionPolicy, Messa
 
 
 @pytest.mark.parametrize("on_span", [False, True], ids=["queue", "span"])
+@in_a_thread_of_its_own
 def test_whatever_is_struck_the_accounts_hold(rig: Callable[..., Rig], on_span: bool) -> None:
     """At each instruction in turn: emitted is the sum of the accounts, each hit is there once, the next one works."""
     tested = rig(type=ProbeType.TRACEPOINT)
@@ -167,6 +184,7 @@ def test_whatever_is_struck_the_accounts_hold(rig: Callable[..., Rig], on_span: 
     assert (counts.reentrant.value, counts.dropped.value) == (0, 0)
 
 
+@in_a_thread_of_its_own
 def test_a_hit_that_was_emitted_is_not_a_failed_capture_too(rig: Callable[..., Rig]) -> None:
     """An arrival that was struck ends in no more than one outcome."""
     tested = rig(type=ProbeType.LOGPOINT, message="m")
@@ -193,6 +211,7 @@ def small_frame() -> FrameType:
     ],
     ids=["tracepoint", "logpoint"],
 )
+@in_a_thread_of_its_own
 def test_an_exception_for_the_application_is_never_swallowed(rig: Callable[..., Rig], probe: Any) -> None:
     """At each instruction of conditions, capture and messages in turn: a plain Exception reaches the application."""
     tested = rig(**probe)
@@ -204,6 +223,7 @@ def test_an_exception_for_the_application_is_never_swallowed(rig: Callable[..., 
 
 
 @pytest.mark.parametrize("error", [Struck, TimeIsUp])
+@in_a_thread_of_its_own
 def test_a_ticket_of_max_hits_is_never_lost(rig: Callable[..., Rig], error: type) -> None:
     """At each instruction in turn: a hit that was struck is one of maxHits if it was emitted, and none if not."""
     at = 0
