@@ -32,6 +32,8 @@ SOURCE = """
 """
 TAGS = ("loop", "inner", "end", "yielding", "made", "method")
 THREADS = 8
+#: Past what a metaclass makes of it: other tests leave classes that forbid it.
+_name: Any = type.__dict__["__name__"].__get__
 
 
 class Traces(NamedTuple):
@@ -127,7 +129,7 @@ class Subject:
             len(gc.callbacks),
         )
         blocks = sys.getallocatedblocks()
-        types = collections.Counter(type(each).__qualname__ for each in gc.get_objects())
+        types = collections.Counter(_name(type(each)) for each in gc.get_objects())
         return Traces(codes, hooks, types, blocks)
 
     def slowdown(self, rounds: int = 200) -> float:
