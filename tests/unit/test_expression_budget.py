@@ -5,9 +5,10 @@ from __future__ import annotations
 import collections
 import datetime
 import decimal
+import functools
 import sys
 from types import FrameType
-from typing import Any, List, Optional
+from typing import Any, Iterator, List, Optional
 
 import pytest
 from tests.support.timing import cpu_seconds, quickest
@@ -41,14 +42,36 @@ def timed(text: str, where: FrameType) -> Optional[str]:
     return codes[-1]
 
 
-MILLION = list(range(1_000_000))
-TEXT = "a" * 10_000_000
-NESTED: Any = []
-for _ in range(100_000):
-    NESTED = [NESTED]
-OTHER_NESTED: Any = []
-for _ in range(100_000):
-    OTHER_NESTED = [OTHER_NESTED]
+@functools.lru_cache(None)
+def million() -> List[int]:
+    return list(range(1_000_000))
+
+
+@functools.lru_cache(None)
+def long_text() -> str:
+    return "a" * 10_000_000
+
+
+@functools.lru_cache(None)
+def nested(_number: int) -> Any:
+    value: Any = []
+    for _ in range(100_000):
+        value = [value]
+    return value
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _freed() -> Iterator[None]:
+    """Every look at the heap in a later test would go over it."""
+    yield
+    for number in range(2):
+        value = nested(number)
+        while value:  # by hand: freeing it at once overflows older interpreters
+            value = value.pop()
+    for each in (million, long_text, nested):
+        each.cache_clear()
+
+
 CYCLE: Any = []
 CYCLE.append(CYCLE)
 CYCLE2: Any = []
@@ -60,64 +83,64 @@ class Node:
 
 
 CASES = [
-    ("'a' * 1000000000", {}, "BUDGET"),
-    ("[1] * 1000000000", {}, "BUDGET"),
-    ("x * x * x * x * x * x * x * x", {"x": 1 << 1000}, "BUDGET"),
-    ("x + x", {"x": "a" * 40_000}, "BUDGET"),
-    ("x + x", {"x": [1] * 6_000}, "BUDGET"),
-    ("x + 1", {"x": 1 << 100_000}, "BUDGET"),
-    ("x % 7", {"x": 1 << 10_000_000}, "BUDGET"),
-    ("-x", {"x": 1 << 10_000_000}, "BUDGET"),
-    ("-1 in x", {"x": MILLION}, "BUDGET"),
-    ("-1 in x", {"x": tuple(MILLION)}, "BUDGET"),
-    ("-1 in x", {"x": collections.deque(MILLION)}, "BUDGET"),
-    ("5 in x", {"x": MILLION}, None),
-    ("-1 in x", {"x": range(10**15)}, None),
-    ("'x' in x", {"x": range(10**15)}, None),
-    ("1.5 in x", {"x": range(10**15)}, None),
-    ("x == y", {"x": MILLION, "y": list(MILLION)}, "BUDGET"),
-    ("x == y", {"x": MILLION, "y": MILLION[1:]}, None),
-    ("x < y", {"x": MILLION, "y": list(MILLION)}, "BUDGET"),
-    ("x == y", {"x": dict.fromkeys(MILLION), "y": dict.fromkeys(MILLION)}, "BUDGET"),
-    ("x == y", {"x": set(MILLION), "y": set(MILLION)}, "BUDGET"),
-    ("x - y", {"x": set(MILLION), "y": set(MILLION)}, "BUDGET"),
-    ("x == y", {"x": {(i,) for i in range(3000)}, "y": {(i,) for i in range(3000)}}, "BUDGET"),
-    ("min(x)", {"x": MILLION}, "BUDGET"),
-    ("max(x)", {"x": MILLION}, "BUDGET"),
-    ("any(x)", {"x": [0] * 1_000_000}, "BUDGET"),
-    ("all(x)", {"x": MILLION}, "BUDGET"),
-    ("max(x)", {"x": list(range(10_000))}, None),
-    ("max(x)", {"x": ["a" * 60_000 + str(i) for i in range(1000)]}, "BUDGET"),
-    ("x == y", {"x": NESTED, "y": OTHER_NESTED}, "BUDGET"),
-    ("x == y", {"x": CYCLE, "y": CYCLE2}, "BUDGET"),
-    ("x < y", {"x": CYCLE, "y": CYCLE2}, "BUDGET"),
-    ("x.lower()", {"x": TEXT}, "BUDGET"),
-    ("x.strip()", {"x": TEXT}, "BUDGET"),
-    ("x == y", {"x": TEXT, "y": "a" * 10_000_000}, "BUDGET"),
-    ("x == y", {"x": TEXT, "y": "b" + TEXT[1:]}, None),
-    ("x < y", {"x": TEXT, "y": TEXT + "b"}, "BUDGET"),
-    ("x < y", {"x": TEXT, "y": "b"}, None),
-    ("'b' in x", {"x": TEXT}, "BUDGET"),
-    ("x.contains(y)", {"x": "a" * 60_000, "y": "a" * 20_000 + "b" + "a" * 9_000}, ...),
-    ("x.contains(y)", {"x": "a" * 29_000, "y": "a" * 49 + "b" + "a" * 49}, ...),
-    ("'needle' in x", {"x": "hay" * 20_000}, None),
-    ("x.startswith('a') and x[0:5] == 'aaaaa' and len(x) > 5", {"x": TEXT}, None),
-    ("x[:]", {"x": TEXT}, "BUDGET"),
-    ("x[::2]", {"x": MILLION}, "BUDGET"),
-    ("x[5:9]", {"x": MILLION}, None),
-    ("x.matches('b')", {"x": TEXT}, "BUDGET"),
-    ("x.matches('a*b')", {"x": "a" * 4096}, None),
-    ("x.matches('.*a.*a.*b')", {"x": "a" * 4096}, None),
-    ("x in y", {"x": TEXT, "y": {"k"}}, "BUDGET"),
-    ("y[x]", {"x": TEXT, "y": {"k": 1}}, "BUDGET"),
-    ("x in y", {"x": "a" * 60_000, "y": ["a" * 59_999 + "b" for _ in range(9_000)]}, "BUDGET"),
-    ("y in x", {"x": {Node() for _ in range(50_000)}, "y": 5}, "BUDGET"),
-    ("x['k']", {"x": {Node(): 1 for _ in range(50_000)}}, "BUDGET"),
-    ("x[5]", {"x": {i: i for i in range(9_000)}}, None),
-    (" + ".join(["x.lower()"] * 20), {"x": "\u00c4" * 3_000}, ...),
-    (" and ".join(["x.upper()"] * 250), {"x": "\u00c4" * 60_000}, "BUDGET"),
-    (" and ".join(["not -1 in x"] * 200), {"x": MILLION[:9_000]}, "BUDGET"),
-    (" and ".join(["not x.matches('a+b')"] * 150), {"x": "a" * 4_096}, "BUDGET"),
+    ("'a' * 1000000000", dict, "BUDGET"),
+    ("[1] * 1000000000", dict, "BUDGET"),
+    ("x * x * x * x * x * x * x * x", lambda: {"x": 1 << 1000}, "BUDGET"),
+    ("x + x", lambda: {"x": "a" * 40_000}, "BUDGET"),
+    ("x + x", lambda: {"x": [1] * 6_000}, "BUDGET"),
+    ("x + 1", lambda: {"x": 1 << 100_000}, "BUDGET"),
+    ("x % 7", lambda: {"x": 1 << 10_000_000}, "BUDGET"),
+    ("-x", lambda: {"x": 1 << 10_000_000}, "BUDGET"),
+    ("-1 in x", lambda: {"x": million()}, "BUDGET"),
+    ("-1 in x", lambda: {"x": tuple(million())}, "BUDGET"),
+    ("-1 in x", lambda: {"x": collections.deque(million())}, "BUDGET"),
+    ("5 in x", lambda: {"x": million()}, None),
+    ("-1 in x", lambda: {"x": range(10**15)}, None),
+    ("'x' in x", lambda: {"x": range(10**15)}, None),
+    ("1.5 in x", lambda: {"x": range(10**15)}, None),
+    ("x == y", lambda: {"x": million(), "y": list(million())}, "BUDGET"),
+    ("x == y", lambda: {"x": million(), "y": million()[1:]}, None),
+    ("x < y", lambda: {"x": million(), "y": list(million())}, "BUDGET"),
+    ("x == y", lambda: {"x": dict.fromkeys(million()), "y": dict.fromkeys(million())}, "BUDGET"),
+    ("x == y", lambda: {"x": set(million()), "y": set(million())}, "BUDGET"),
+    ("x - y", lambda: {"x": set(million()), "y": set(million())}, "BUDGET"),
+    ("x == y", lambda: {"x": {(i,) for i in range(3000)}, "y": {(i,) for i in range(3000)}}, "BUDGET"),
+    ("min(x)", lambda: {"x": million()}, "BUDGET"),
+    ("max(x)", lambda: {"x": million()}, "BUDGET"),
+    ("any(x)", lambda: {"x": [0] * 1_000_000}, "BUDGET"),
+    ("all(x)", lambda: {"x": million()}, "BUDGET"),
+    ("max(x)", lambda: {"x": list(range(10_000))}, None),
+    ("max(x)", lambda: {"x": ["a" * 60_000 + str(i) for i in range(1000)]}, "BUDGET"),
+    ("x == y", lambda: {"x": nested(0), "y": nested(1)}, "BUDGET"),
+    ("x == y", lambda: {"x": CYCLE, "y": CYCLE2}, "BUDGET"),
+    ("x < y", lambda: {"x": CYCLE, "y": CYCLE2}, "BUDGET"),
+    ("x.lower()", lambda: {"x": long_text()}, "BUDGET"),
+    ("x.strip()", lambda: {"x": long_text()}, "BUDGET"),
+    ("x == y", lambda: {"x": long_text(), "y": "a" * 10_000_000}, "BUDGET"),
+    ("x == y", lambda: {"x": long_text(), "y": "b" + long_text()[1:]}, None),
+    ("x < y", lambda: {"x": long_text(), "y": long_text() + "b"}, "BUDGET"),
+    ("x < y", lambda: {"x": long_text(), "y": "b"}, None),
+    ("'b' in x", lambda: {"x": long_text()}, "BUDGET"),
+    ("x.contains(y)", lambda: {"x": "a" * 60_000, "y": "a" * 20_000 + "b" + "a" * 9_000}, ...),
+    ("x.contains(y)", lambda: {"x": "a" * 29_000, "y": "a" * 49 + "b" + "a" * 49}, ...),
+    ("'needle' in x", lambda: {"x": "hay" * 20_000}, None),
+    ("x.startswith('a') and x[0:5] == 'aaaaa' and len(x) > 5", lambda: {"x": long_text()}, None),
+    ("x[:]", lambda: {"x": long_text()}, "BUDGET"),
+    ("x[::2]", lambda: {"x": million()}, "BUDGET"),
+    ("x[5:9]", lambda: {"x": million()}, None),
+    ("x.matches('b')", lambda: {"x": long_text()}, "BUDGET"),
+    ("x.matches('a*b')", lambda: {"x": "a" * 4096}, None),
+    ("x.matches('.*a.*a.*b')", lambda: {"x": "a" * 4096}, None),
+    ("x in y", lambda: {"x": long_text(), "y": {"k"}}, "BUDGET"),
+    ("y[x]", lambda: {"x": long_text(), "y": {"k": 1}}, "BUDGET"),
+    ("x in y", lambda: {"x": "a" * 60_000, "y": ["a" * 59_999 + "b" for _ in range(9_000)]}, "BUDGET"),
+    ("y in x", lambda: {"x": {Node() for _ in range(50_000)}, "y": 5}, "BUDGET"),
+    ("x['k']", lambda: {"x": {Node(): 1 for _ in range(50_000)}}, "BUDGET"),
+    ("x[5]", lambda: {"x": {i: i for i in range(9_000)}}, None),
+    (" + ".join(["x.lower()"] * 20), lambda: {"x": "\u00c4" * 3_000}, ...),
+    (" and ".join(["x.upper()"] * 250), lambda: {"x": "\u00c4" * 60_000}, "BUDGET"),
+    (" and ".join(["not -1 in x"] * 200), lambda: {"x": million()[:9_000]}, "BUDGET"),
+    (" and ".join(["not x.matches('a+b')"] * 150), lambda: {"x": "a" * 4_096}, "BUDGET"),
 ]
 
 
@@ -126,7 +149,7 @@ CASES = [
 )
 def test_bounded(text: str, names: Any, expected: Any) -> None:
     """The worst that an expression can ask for ends in about a millisecond, with the answer or BUDGET."""
-    code = timed(text, frame(**names))
+    code = timed(text, frame(**names()))
     if expected is not ...:
         assert code == expected
     else:
