@@ -59,7 +59,7 @@ def frameworks(session: nox.Session) -> None:
         "tests/unit/test_capture_arrays.py",
         "tests/unit/test_control_openapi.py",
     )
-    session.run("python", "-m", "pytest", *(session.posargs or files))
+    session.run("python", "-m", "pytest", *files, *session.posargs)
 
 
 @nox.session

@@ -91,11 +91,11 @@ def test_a_time_limit_ends_the_application_also_in_a_hit(
     else:
         point = live.tracepoint(program, "body", **PROBES[kind])
     tracer = TracerProvider().get_tracer("app")
-    for attempt in range(20):
+    for attempt in range(8):
         _until_hit(live, point, lambda: program.work(BIG, 1))
         span: Any = tracer.start_span("request")
         with trace.use_span(span) if on_span else contextlib.nullcontext():
-            assert limited(0.002 + attempt * 0.0003, lambda: program.work(BIG, 3_000)), attempt
+            assert limited(0.002 + attempt * 0.0007, lambda: program.work(BIG, 3_000)), attempt
             span.set_attribute("alive", True)
         span.end()
     _until_hit(live, point, lambda: program.work(BIG, 1))
