@@ -207,6 +207,7 @@ def test_zip_member_is_probed(live: Live, tmp_path: pathlib.Path, monkeypatch: p
         assert [hit["message"] for hit in live.hits(point)] == ["n=1"]
     finally:
         # Its code must be gone, or the next test means it by the same suffix.
+        ok(live.api.delete("/points?all=true"))
         del sys.modules["zipped_target"], module
         gc.collect()
 
