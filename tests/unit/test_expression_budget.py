@@ -17,7 +17,7 @@ from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression import parse_condition, parse_watch
 
 #: 1 ms is the aim; the rest is for an interpreter and a machine that are busy with other things.
-SECONDS = 0.004
+SECONDS = 0.01
 
 
 def frame(**names: Any) -> FrameType:

@@ -117,9 +117,10 @@ class GrpcChannel:
         if connection is not None and connection.going_away:
             self._drop()
             connection = None
-        if connection is None:
+        if connection is None and not self._closed:
             connection = self._connection = self._connect(deadline)
-        if self._closed:  # looked at last: whoever closes sets it first, and then lets go of what is there
+        # Looked at last: whoever closes sets it first, and then lets go of what is there.
+        if connection is None or self._closed:
             raise ValueError("the connection was closed")
         left = max(1, int((deadline - time.monotonic()) * 1000))
         # The names that begin with a colon have to come first.
