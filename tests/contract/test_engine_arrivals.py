@@ -16,7 +16,7 @@ from tests.support import every_construct
 from tests.support.codes import Program, lines_of, where
 from tests.support.engines import MECHANISMS, engine_of
 
-from otel_tracepoints.engine.base import Engine
+from otel_tracepoints.engine.base import Engine, Watch
 
 
 @pytest.fixture(params=MECHANISMS)
@@ -385,12 +385,14 @@ def test_hits_are_what_the_interpreter_reports(engine: Engine) -> None:
     expected = oracle(engine, Program(source).code)
     program = Program(source)
     seen: Counter[Tuple[str, int, int]] = collections.Counter()
+    watches = []
     for line in program.lines():
 
         def hit(frame: FrameType, line: int = line) -> None:
             seen[(*where(frame.f_code), line)] += 1
 
-        engine.install(str(line), program.sites_of_line(line), line, hit)
+        watches.append(Watch(str(line), program.sites_of_line(line), line, hit))
+    engine.install_all(watches)
     program.run(engine)
     assert len(expected) > 300
     assert {at: (count, seen[at]) for at, count in expected.items() if count != seen[at]} == {}
