@@ -14,6 +14,7 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import otel_tracepoints
 from otel_tracepoints import foundation
+from otel_tracepoints.emission import resource
 from tests.support.engines import MECHANISMS, engine_of
 from tests.support.live import Live, TargetMaker, forget_modules, target_maker
 from tests.support.otlp_receiver import OtlpReceiver
@@ -25,6 +26,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("DEBUGIN_", "OTEL_", "SIDEKICK_", "TRACEPOINTDEBUG_")):
             monkeypatch.delenv(name)
+    # Read once in a process, which has one environment.
+    monkeypatch.setattr(resource, "_own", None)
 
 
 @pytest.fixture(params=MECHANISMS)

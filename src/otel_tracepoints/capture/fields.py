@@ -87,7 +87,9 @@ def print_field(
             return _print_number(number, conversion, spec, policy)
     reader = Reader(policy, _LIMITS, clock, _ROOM)
     text = reader.text(value)
-    shown = Field(policy.cut(text, FIELD_LIMIT), "", reader.truncated or len(text) > FIELD_LIMIT)
+    window = text[: FIELD_LIMIT + LOOK_BEYOND]
+    clean = policy.cut(window, FIELD_LIMIT, len(text) > len(window))
+    shown = Field(clean, "", reader.truncated or len(text) > FIELD_LIMIT)
     shown = shown._replace(value=shown.text)
     if not conversion and not spec:
         return shown

@@ -67,7 +67,7 @@ class MessageRenderer:
             snapshot.truncated = True
             more = len(message) > MESSAGE_LIMIT + LOOK_BEYOND
             message = self._policy.cut(message[: MESSAGE_LIMIT + LOOK_BEYOND], MESSAGE_LIMIT, more)
-        else:
+        elif len(pieces) > 1 or not fields:
             # Once more as a whole: a secret may be put together from parts.
             message = self._policy.text(message)
         if self._callback is not None:

@@ -146,19 +146,20 @@ class Placer:
             # Taken out again. What a traceback still leads to is no module: it is seen now, and so
             # will be nothing new.
             self._look(path)
+            self._catch_up((), but=path)
             for entry, _ in pairs:
                 entry.imported, entry.location = False, None
         elif not loaded:
             self._just_found.add(path)  # a script, or a module that is entered nowhere
 
-    def _catch_up(self, placed: Collection[str]) -> None:
-        """Place the other entries of files of which new code was found.
+    def _catch_up(self, placed: Collection[str], but: str = "") -> None:
+        """Place the other entries of files of which new code was found, ``but`` for one.
 
         Code that was exec-ed by hand comes in this way (control-api.md).
         """
         for path in self._resolver.take_fresh():
             pairs = [pair for id, pair in self._wanted.get(path, {}).items() if id not in placed]
-            if pairs:
+            if pairs and path != but:
                 self._hook(path, pairs, self._resolver.seen(path))
         if self._resolver.owes:
             self._poke()
