@@ -214,6 +214,22 @@ def test_without_a_watched_file_no_hook_is_there(place, watching):
     assert sys.meta_path == before
 
 
+def test_a_time_limit_that_strikes_meanwhile_ends_the_import(place, watching):
+    """What a signal's handler of the application raises while a module is looked at is not swallowed."""
+
+    class TimeIsUp(Exception):
+        pass
+
+    def handler(number, frame):
+        raise TimeIsUp
+
+    path = place("struck.py")
+    watching(lambda code, path: handler(14, sys._getframe()), path)
+    with pytest.raises(TimeIsUp):
+        importlib.import_module("struck")
+    assert "struck" not in sys.modules
+
+
 def test_a_callback_that_fails_changes_nothing(place, watching):
     """The original code runs where the callback raises or answers something else."""
     path = place("ifails.py")

@@ -9,6 +9,7 @@ from typing import Callable, Collection, Dict, Iterable, List, NamedTuple, Optio
 
 from otel_tracepoints.engine.base import CodeSite, Engine, Watch
 from otel_tracepoints.errors import TracepointsError
+from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.model import Location
 from otel_tracepoints.pipeline import Gate
 from otel_tracepoints.probes.importing import ImportWatcher
@@ -230,6 +231,8 @@ class Placer:
             except TracepointsError as error:
                 self._failed(entry, error.message)
             except Exception as error:
+                if is_for_application(error):
+                    raise
                 _LOGGER.debug("A probe could not be placed in code that is being imported", exc_info=error)
         self._poke()
         return self._engine.replacement(code)

@@ -25,6 +25,7 @@ import zipimport
 from importlib.machinery import BuiltinImporter, ExtensionFileLoader, FrozenImporter, ModuleSpec
 from typing import Any, Callable, Dict, FrozenSet, List, Optional, Sequence, Set
 
+from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.probes.modules import modules_of
 from otel_tracepoints.probes.paths import RealPaths, segments
 
@@ -123,8 +124,10 @@ class ImportWatcher:
             return code
         try:
             answer = self._on_code(code, path)
-        except Exception:
+        except Exception as error:
             # An import must not fail because of a probe; who called `watch` reports its own errors.
+            if is_for_application(error):
+                raise
             return code
         return answer if type(answer) is types.CodeType else code
 
@@ -203,9 +206,10 @@ class _Finder:
     def _show(self, spec: Any) -> None:
         try:
             self._adopt(spec)
-        except Exception:
+        except Exception as error:
             # A spec or loader of a kind we cannot handle loads as it always did.
-            return
+            if is_for_application(error):
+                raise
 
 
 _Seen = Callable[[Any, str], Any]
