@@ -32,26 +32,29 @@ POOLS = """
         child.start()
         return child
 
+    def say(*words):  # a line at once: children write, too
+        os.write(1, (" ".join(map(str, words)) + chr(10)).encode())
+
     def main(method):
         context = multiprocessing.get_context(method)
         pool = context.Pool(2)
-        print("result pool", pool.map(price, range(6), 1))
+        say("result pool", pool.map(price, range(6), 1))
         pool.close()
         pool.join()
         with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as executor:
-            print("result executor", list(executor.map(price, range(6, 9))))
+            say("result executor", list(executor.map(price, range(6, 9))))
         queue = context.Queue()
         child = start(context, put, queue, 9)
-        print("result queue", queue.get(timeout=20))
+        say("result queue", queue.get(timeout=20))
         child.join(20)
-        print("result exit", child.exitcode)
+        say("result exit", child.exitcode)
         children = [start(context, target, n) for target, n in ((sys.exit, 7), (os._exit, 8), (fail, 10))]
         for child in children:
             child.join(20)
-            print("result exit", child.exitcode)
+            say("result exit", child.exitcode)
         with context.Pool(1) as pool:  # ends its workers by SIGTERM
-            print("result terminated", pool.apply(len, ((),)))
-        print("result parent", price(11), flush=True)
+            say("result terminated", pool.apply(len, ((),)))
+        say("result parent", price(11))
 
     if __name__ == "__main__":
         print("up and running", flush=True)
