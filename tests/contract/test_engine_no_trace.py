@@ -12,7 +12,7 @@ from otel_tracepoints.engine.base import Engine
 
 CYCLES = 100
 WARM_UP = 20
-#: Less than one for each cycle, and room for what an engine makes once, when it is first needed.
+#: Less than one for each cycle.
 NOISE = CYCLES // 2
 
 
@@ -44,6 +44,11 @@ def test_probes_under_eight_threads_leave_nothing(engine: Engine) -> None:
     looking = subject.traces().blocks - before.blocks
     silent = cycles(CYCLES)
     after = subject.traces()
+    if after.objects - before.objects >= NOISE or after.blocks - before.blocks - looking >= 2 * NOISE:
+        # What an engine makes once, when it is first needed, it does not make again.
+        before = after
+        silent += cycles(CYCLES)
+        after = subject.traces()
     assert subject.wrong == []
     assert silent == []
     assert after.codes == before.codes
