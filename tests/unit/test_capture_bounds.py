@@ -81,7 +81,7 @@ class TestTimeIsUp:
     @pytest.mark.parametrize("value", ["4111 " * 40_000, "name: value " * 20_000, b"4111 " * 40_000])
     @pytest.mark.parametrize("longest", [65_536, 131_072])
     def test_long_text_is_cut_to_what_there_is_time_for(self, value: Any, longest: int) -> None:
-        """However long strings may be, redaction keeps within the pause (twice that here: the machine is shared)."""
+        """However long strings may be, redaction keeps within the pause (four times that here: machines are shared, and some are slow)."""
         limits = CaptureLimits(max_string_length=longest)
 
         def once() -> float:
@@ -93,7 +93,7 @@ class TestTimeIsUp:
             assert len(shown.json["__repr__"]) > 4_000
             return clock.elapsed_ns()
 
-        assert quickest(once, 10_000_000) < 10_000_000
+        assert quickest(once, 20_000_000) < 20_000_000
 
     def test_long_text_is_whole_where_time_allows(self) -> None:
         """With time enough a text up to the limit is told to its end, and what is redacted may make it longer."""
