@@ -97,7 +97,7 @@ class Gate:
         if thread in _BUSY and (thread in _GUARDED or _inside_a_hit()):
             counts.reentrant.take()
             return
-        ticket: List[int] = []
+        ticket: Optional[List[int]] = None  # nothing is made before the condition has said yes
         try:
             _BUSY.add(thread)
             condition = plan.condition
@@ -119,6 +119,7 @@ class Gate:
             if not self._services.governor.allows():
                 counts.over_budget.take()
                 return
+            ticket = []
             if not plan.budget.take(ticket):
                 return  # another thread had the last ticket: this arrival came after it
             self._capture(plan, frame, counts, ticket)
