@@ -120,8 +120,8 @@ def test_a_module_that_is_not_registered_is_found_within_a_second(agent: Live, f
     assert agent.counts(point) == {"emitted": 1}
 
 
-def test_an_import_that_fails_leaves_the_point_pending(agent: Live, fresh: Target) -> None:
-    """Though somebody keeps the traceback; the next import, which succeeds, has its hits."""
+def test_an_import_that_fails_leaves_the_point_pending(agent: Live, fresh: Target, program: Target) -> None:
+    """Though somebody keeps the traceback, and other probes are set; the next import, which succeeds, has its hits."""
     unless = "\nif not hasattr(__import__('sys'), 'now_it_works'):\n    raise KeyError\n"
     fresh.path.write_text(fresh.source + unless)
     point = set_on(agent, fresh)
@@ -131,6 +131,7 @@ def test_an_import_that_fails_leaves_the_point_pending(agent: Live, fresh: Targe
     hooks = agent.agent._debugger._hooks
     with hooks.lock:
         hooks.placer.patrol()
+    agent.logpoint(program, "end", "{n}")
     after = agent.point(point)
     assert (after["state"], after["resolved"], after["error"]) == ("pending", None, None)
     sys.now_it_works = True  # type: ignore[attr-defined]

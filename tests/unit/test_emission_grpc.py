@@ -196,6 +196,18 @@ def test_closing_ends_a_call_in_flight(channel, used):
         assert (len(errors), server.connections) == (1, 1)
 
 
+def test_a_closed_channel_connects_to_nobody(channel, monkeypatch):
+    """A call that comes later, or was about to be repeated, ends at once and makes no connection."""
+    with GrpcServer(lambda call: None) as server:
+        opened = channel(server)
+    opened.close()
+    tried = []
+    monkeypatch.setattr(socket, "create_connection", lambda *given: tried.append(given))
+    with pytest.raises(ValueError):
+        call(opened)
+    assert tried == []
+
+
 def test_a_child_abandons_without_the_parent_noticing(channel):
     """After abandon the other process's connection is as good as before."""
     with GrpcServer() as server:
