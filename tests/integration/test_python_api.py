@@ -8,7 +8,7 @@ import pathlib
 import socket
 import threading
 import types
-from typing import Callable, Iterator, List
+from typing import Callable, List
 
 import pytest
 from tests.support.live import WIDE_OPEN, TargetMaker
@@ -22,10 +22,7 @@ def work(n):
 """
 
 
-@pytest.fixture(autouse=True)
-def _stopped_afterwards() -> Iterator[None]:
-    yield
-    otel_tracepoints.stop()
+pytestmark = pytest.mark.usefixtures("_stopped")
 
 
 def test_the_exported_surface_is_exactly_all() -> None:

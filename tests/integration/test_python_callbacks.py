@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, List
 
 import pytest
 from tests.support.api_client import ApiClient
@@ -18,10 +18,7 @@ def work(n):
 """
 
 
-@pytest.fixture(autouse=True)
-def _stopped_afterwards() -> Iterator[None]:
-    yield
-    otel_tracepoints.stop()
+pytestmark = pytest.mark.usefixtures("_stopped")
 
 
 def client_of(agent: Agent) -> ApiClient:

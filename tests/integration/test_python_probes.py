@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, List
 
 import pytest
 from tests.support.live import WIDE_OPEN, Live, TargetMaker, ok
@@ -18,10 +18,7 @@ def work(n):
 """
 
 
-@pytest.fixture(autouse=True)
-def _stopped_afterwards() -> Iterator[None]:
-    yield
-    otel_tracepoints.stop()
+pytestmark = pytest.mark.usefixtures("_stopped")
 
 
 def test_probes_by_every_way(live_with: Callable[..., Live], target: TargetMaker) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import Any, Callable, Dict, Iterator
+from typing import Any, Callable, Dict
 
 import pytest
 from tests.support.live import Live, ok
@@ -13,11 +13,7 @@ from tests.support.otlp_receiver import OtlpReceiver, closed_port
 import otel_tracepoints
 from otel_tracepoints import Settings
 
-
-@pytest.fixture(autouse=True)
-def _stopped_afterwards() -> Iterator[None]:
-    yield
-    otel_tracepoints.stop()
+pytestmark = pytest.mark.usefixtures("_stopped")
 
 
 def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
