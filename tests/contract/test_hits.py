@@ -144,6 +144,24 @@ def test_probe_expires_without_traffic(live: Live, target: TargetMaker) -> None:
     assert live.counts(point) == {}
 
 
+def test_an_expired_probe_does_not_fire(live: Live, target: TargetMaker) -> None:
+    """From when it is said to have expired on; also if whoever takes its hook away is kept waiting."""
+    program = target(LOOP)
+    assert program.module
+    point = live.tracepoint(program, "body", expireSeconds=0.2)
+    hooks = live.agent._debugger._hooks
+    with hooks.lock:
+        deadline = time.monotonic() + 5
+        while live.point(point)["state"] != "expired":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        program.work(5)
+    assert live.counts(point) == {}
+    ok(live.api.put(f"/points/{point['id']}", {"expireSeconds": 60}))
+    program.work(5)
+    assert live.counts(point) == {"emitted": 5}
+
+
 def test_expired_probe_is_revived_by_a_new_limit_only(live: Live, target: TargetMaker) -> None:
     """Raising maxHits revives an expired probe, enabling it does not."""
     program = target(LOOP)

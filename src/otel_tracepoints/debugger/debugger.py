@@ -52,7 +52,6 @@ class Debugger:
         self._registry = parts.registry
         self._resolver = parts.resolver
         self.redact: Callable[[str], str] = parts.policy.text
-        self._views = Views(parts.registry, parts.resolver, parts.engine, parts.emitter, self.redact)
         self._timekeeper = Timekeeper(self._look_after)
         function_name, poke = parts.resolver.function_name, self._timekeeper.poke
         self._reporter = Reporter(parts.emitter, self.redact, function_name, poke=poke)
@@ -76,6 +75,7 @@ class Debugger:
             problem=parts.redaction_problem,
             awake=not parts.asleep,
         )
+        self._views = Views(parts.resolver, parts.engine, parts.emitter, self.redact, self._hooks.state)
         self._closed = False
 
     # -- Changes ---------------------------------------------------------------------------

@@ -110,9 +110,9 @@ class Hooks:
         self.placer.remove(off)
         if unplaced:  # looks for code: not for a new condition or limit
             self.placer.place(unplaced, resolution)
-        for _, gate, plan in plans:
+        for entry, gate, plan in plans:
             gate.plan = plan
-            if not self.awake:  # sleep() came meanwhile, and may have been here before us
+            if not self._wants_hits(entry):  # sleep() or its time came meanwhile, and were here before us
                 gate.plan = None
         if any(not entry.imported for entry, _ in unplaced):
             self._services.poke(_PENDING)
@@ -154,6 +154,20 @@ class Hooks:
             for entry in waiting:
                 entry.imported = entry.path in loaded
 
+    def state(self, entry: Entry) -> ProbeState:
+        """The state of an entry; from when it is said to have expired on, no hit comes. Without the lock.
+
+        The timekeeper, which takes the hook away, may be late for the deadline.
+        """
+        state = self._registry.state(entry)
+        live = self._live.get(entry.probe.id)
+        if state is ProbeState.EXPIRED and live is not None and live.gate.plan is not None:
+            live.gate.plan = None
+            # An update may have given it more time meanwhile; or its hook is still to be taken away.
+            revived = self._registry.state(entry) is not ProbeState.EXPIRED
+            self._services.poke(_HOOKS if revived else entry.probe.id)
+        return state
+
     def look_after(self, ids: Set[str]) -> Dict[str, Optional[float]]:
         """The timekeeper's work: answers in how many seconds each wants to be looked at again."""
         delays: Dict[str, Optional[float]] = dict.fromkeys(ids)
@@ -166,7 +180,7 @@ class Hooks:
             for entry in filter(None, map(self._registry.find, ids)):
                 gate = self._live[entry.probe.id].gate
                 wanted = [self._report_rate_limit(entry, gate)] if gate.rate_limit_told else []
-                if gate.plan is not None and entry.expired(now):
+                if entry.expired(now) and (gate.plan is not None or self.placer.has(entry)):
                     over.append(entry)
                 elif entry.expires_at is not None and entry.expires_at > now:
                     wanted.append(entry.expires_at - now)

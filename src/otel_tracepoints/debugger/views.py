@@ -9,7 +9,7 @@ from otel_tracepoints.debugger.explain import summarise
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.engine.base import Engine
 from otel_tracepoints.model import ProbeState
-from otel_tracepoints.probes.registry import Entry, Registry
+from otel_tracepoints.probes.registry import Entry
 from otel_tracepoints.probes.resolver import Resolver
 
 
@@ -18,13 +18,13 @@ class Views:
 
     def __init__(
         self,
-        registry: Registry,
         resolver: Resolver,
         engine: Engine,
         emitter: Emitter,
         redact: Callable[[str], str],
+        state: Callable[[Entry], ProbeState],
     ) -> None:
-        self._registry = registry
+        self._state = state
         self._resolver = resolver
         self._engine = engine
         self._emitter = emitter
@@ -33,7 +33,7 @@ class Views:
     def point(self, entry: Entry) -> Dict[str, Any]:
         """The point as every endpoint shows it."""
         runtime = schema.PointRuntime(
-            state=self._registry.state(entry),
+            state=self._state(entry),
             resolved=entry.location,
             error=_error(entry),
             created_ns=entry.created_ns,
@@ -45,7 +45,7 @@ class Views:
     def explain(self, entry: Entry, *, awake: bool) -> Dict[str, Any]:
         """Why hits of a point do or do not arrive."""
         counts = entry.counts.as_dict()
-        state = self._registry.state(entry)
+        state = self._state(entry)
         answer: Dict[str, Any] = {
             "summary": "",
             "state": state.value,
