@@ -8,12 +8,14 @@ import random
 import sys
 import threading
 import time
+import weakref
 from types import CodeType
 from typing import Any, Dict, Iterator, List
 
 import pytest
 from tests.support.codes import Program
 from tests.support.engines import MECHANISMS, engine_of
+from tests.support.lifetimes import skip_if_functions_are_kept
 
 from otel_tracepoints.engine.base import Engine
 from otel_tracepoints.errors import PlacingFailed
@@ -132,8 +134,7 @@ def test_parent_and_child_probed_in_any_order(engine: Engine) -> None:
 
 def test_short_lived_functions_are_let_go(engine: Engine) -> None:
     """A function that is thrown away while probed is freed at once; its code object when the probe goes."""
-    import weakref
-
+    skip_if_functions_are_kept()
     program = Program("def f():\n    return 1  # TAG: f\n")
     function = program.run()["f"]
     engine.install("p", program.sites("f"), program.tags["f"], lambda frame: None)

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support import hostile
 from tests.support.captures import Clock, collector, value_of, variables_of
+from tests.support.lifetimes import kept_for_ever
 
 from otel_tracepoints.model import CaptureLimits
 
@@ -199,8 +200,7 @@ def test_nothing_outlives_the_hit() -> None:
     thing, box = Thing(), Boxed()
     thing.part = box
     references: List[Any] = [weakref.ref(thing), weakref.ref(box)]
-    # The free-threaded 3.13 makes every class immortal once there is a second thread.
-    if sys.version_info[:2] != (3, 13) or getattr(sys, "_is_gil_enabled", lambda: True)():
+    if not kept_for_ever(Thing):
         references += [weakref.ref(Thing), weakref.ref(Boxed)]
     shown = [value_of({"thing": thing}), value_of([thing, Thing, Boxed])]
     del thing, box, Thing, Boxed
