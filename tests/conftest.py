@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 from typing import Any, Callable, Dict, Iterator
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 # Read when grpcio starts. Its handlers of fork abort, now and then, a child of this process that is
 # about to become another program; the tests' children themselves are without this setting.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Run in the background by a shell; the processes that tests start and interrupt inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import otel_tracepoints
 from otel_tracepoints import foundation

@@ -8,6 +8,7 @@ raises in here passes on (`interrupts`).
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import threading
 import time
@@ -33,11 +34,16 @@ _BUSY: Set[int] = set()
 _GUARDED: Set[int] = set()
 
 _get_ident = threading.get_ident
+_now = time.monotonic
 _MAIN_THREAD: type = type(threading.main_thread())
 
 
-class Plan(NamedTuple):
-    """Everything a gate needs, made once on the control path; replaced as a whole by an update."""
+@dataclasses.dataclass(eq=False)
+class Plan:
+    """Everything a gate needs, made once on the control path; replaced as a whole by an update.
+
+    No tuple: on the hit path its attributes would take ten times as long.
+    """
 
     entry: Entry
     condition: Optional[Expression]
@@ -97,10 +103,16 @@ class Gate:
         if thread in _BUSY and (thread in _GUARDED or _inside_a_hit()):
             counts.reentrant.take()
             return
+        condition, bucket = plan.condition, plan.bucket
+        if condition is None and bucket.dry_until > _now():
+            # What `take` would say below, and of most arrivals at a hot line does.
+            counts.rate_limited.take()
+            if not self.rate_limit_told:
+                self._tell_rate_limit(plan)
+            return
         ticket: Optional[List[int]] = None  # nothing is made before the condition has said yes
         try:
             _BUSY.add(thread)
-            condition = plan.condition
             if condition is not None:
                 try:
                     if not condition.test(frame):
@@ -110,11 +122,10 @@ class Gate:
                     counts.condition_error.take()
                     self._fail_quietly(plan, frame, "condition", error)
                     return
-            if not plan.bucket.take():
+            if not bucket.take():
                 counts.rate_limited.take()
                 if not self.rate_limit_told:
-                    self.rate_limit_told = True
-                    self._services.poke(plan.entry.probe.id)
+                    self._tell_rate_limit(plan)
                 return
             if not self._services.governor.allows():
                 counts.over_budget.take()
@@ -134,6 +145,10 @@ class Gate:
             self._fail_quietly(plan, frame, "snapshot", error)
         finally:
             _BUSY.discard(thread)
+
+    def _tell_rate_limit(self, plan: Plan) -> None:
+        self.rate_limit_told = True
+        self._services.poke(plan.entry.probe.id)
 
     def _fail_quietly(self, plan: Plan, frame: FrameType, kind: str, error: BaseException) -> None:
         try:

@@ -78,7 +78,11 @@ def test_a_hit_is_bounded() -> None:
 class TestTimeIsUp:
     """The pause clock."""
 
-    @pytest.mark.parametrize("value", ["4111 " * 40_000, "name: value " * 20_000, b"4111 " * 40_000])
+    @pytest.mark.parametrize(
+        "value",
+        ["4111 " * 40_000, "name: value " * 20_000, b"4111 " * 40_000],
+        ids=["digits", "names", "bytes"],
+    )
     @pytest.mark.parametrize("longest", [65_536, 131_072])
     def test_long_text_is_cut_to_what_there_is_time_for(self, value: Any, longest: int) -> None:
         """However long strings may be, redaction keeps within the pause (four times that here: machines are shared, and some are slow)."""

@@ -99,6 +99,23 @@ def test_bucket_never_exceeds_rate_and_burst(rate: float, burst: int, steps: Lis
             assert last - first + 1 <= allowed * (1 + 1e-9) + rounding + 1e-6
 
 
+@given(rate=st.floats(0.01, 1e6), burst=st.integers(1, 50), steps=st.lists(st.floats(0, 10), max_size=50))
+def test_a_dry_bucket_says_until_when(rate: float, burst: int, steps: List[float]) -> None:
+    """Until then it refuses, and then it has a token."""
+    clock = FakeClock()
+    bucket = TokenBucket(RateLimit(rate, burst), clock)
+    for step in steps:
+        clock.now += step
+        while bucket.take():
+            pass
+        now = clock.now
+        assert bucket.dry_until > now
+        clock.now = now + (bucket.dry_until - now) * 0.99
+        assert not bucket.take()
+        clock.now = bucket.dry_until + rate**-1 * 1e-3
+        assert bucket.take()
+
+
 def test_bucket_is_exact_under_threads() -> None:
     """Eight threads at a standing clock get the burst and not one token more."""
     bucket = TokenBucket(RateLimit(1, 1000), FakeClock())
@@ -178,23 +195,74 @@ def test_no_budget_is_never_exhausted() -> None:
     assert not budget.exhausted
 
 
+class Times:
+    """A thread that works and waits."""
+
+    def __init__(self) -> None:
+        self.spent = FakeClockNs()
+        self.shown = FakeClockNs()
+
+    def work(self, nanoseconds: int) -> None:
+        self.spent.now += nanoseconds
+        self.shown.now += nanoseconds
+
+    def wait(self, nanoseconds: int) -> None:
+        self.shown.now += nanoseconds
+
+
+GRACE = PauseClock.GRACE_NS
+
+
 def test_pause_clock_expires_after_its_limit() -> None:
     """The clock says expired once the thread has spent more than the limit, not before."""
-    clock = FakeClockNs()
-    pause = PauseClock(5_000_000, clock)
-    clock.now = 5_000_000
-    assert not pause.expired()
-    clock.now = 5_000_001
+    times = Times()
+    pause = PauseClock(5_000_000, times.spent, times.shown)
+    for step in (GRACE, 1, 5_000_000 - GRACE - 1):
+        times.work(step)
+        assert not pause.expired()
+    assert pause.left_ns() == 0
+    times.work(1)
     assert pause.expired()
     assert pause.elapsed_ns() == 5_000_001
 
 
+def test_waiting_does_not_count() -> None:
+    """For a processor or another thread; but for the first moments of a hit, in which nobody asks for whom."""
+    times = Times()
+    pause = PauseClock(5_000_000, times.spent, times.shown)
+    times.wait(10**12)
+    assert not pause.expired()
+    assert pause.elapsed_ns() == PauseClock.CHARGED_NS
+    times.wait(10**12)
+    times.work(5_000_000 - PauseClock.CHARGED_NS)
+    assert not pause.expired()
+    times.work(1)
+    assert pause.expired()
+
+
+@pytest.mark.parametrize("limit", [1, GRACE // 2, GRACE, 2 * GRACE])
+def test_a_short_limit_holds_too(limit: int) -> None:
+    """From the second question on, if the first comes late."""
+    times = Times()
+    pause = PauseClock(limit, times.spent, times.shown)
+    times.work(limit)
+    assert not pause.expired()
+    times.work(1)
+    assert pause.expired()
+    late = PauseClock(limit, times.spent, times.shown)
+    times.work(10 * GRACE)
+    late.expired()
+    times.work(limit)
+    assert late.expired()
+
+
 def test_pause_clock_of_zero_never_expires() -> None:
     """A limit of 0 is no cap."""
-    clock = FakeClockNs()
-    pause = PauseClock(0, clock)
-    clock.now = 10**15
+    times = Times()
+    pause = PauseClock(0, times.spent, times.shown)
+    times.work(10**15)
     assert not pause.expired()
+    assert pause.left_ns() is None
 
 
 def test_governor_stops_captures_beyond_the_share() -> None:
@@ -206,6 +274,19 @@ def test_governor_stops_captures_beyond_the_share() -> None:
     assert not governor.allows()
     clock.now += 1_000_000
     assert governor.allows()
+
+
+def test_governor_loses_no_time_that_it_did_not_look_at() -> None:
+    """What the process spent while there was credit enough is earned all the same."""
+    clock = FakeClockNs()
+    governor = Governor(2, clock)
+    governor.spend(Governor.BURST_NS * 4 // 10)
+    clock.now += 10_000_000_000  # earns 40 % of the burst
+    assert governor.allows()
+    governor.spend(Governor.BURST_NS * 7 // 10)
+    assert governor.allows()
+    governor.spend(Governor.BURST_NS * 4 // 10)
+    assert not governor.allows()
 
 
 def test_governor_at_100_percent_has_no_limit() -> None:

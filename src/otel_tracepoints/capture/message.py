@@ -47,21 +47,22 @@ class MessageRenderer:
         pieces: List[str] = []
         fields = snapshot.fields
         length = 0
+        value: FieldValue
         for part in template.parts:
             if isinstance(part, str):
                 pieces.append(part)
                 continue
             # Two short fields are less work than a look at the clock is worth.
             if (len(fields) >= 2 or length > _SHORT) and clock.expired():
-                field = Field("<BUDGET: the time for this hit was used up>", "", True)
-                field = field._replace(value=field.text)
+                text = value = "<BUDGET: the time for this hit was used up>"
+                truncated = True
             else:
-                field = self._field(frame, part, snapshot, clock)
-            if field.truncated:
+                text, value, truncated = self._field(frame, part, snapshot, clock)
+            if truncated:
                 snapshot.truncated = True
-            length += len(field.text)
-            pieces.append(field.text)
-            fields.append(field.value)
+            length += len(text)
+            pieces.append(text)
+            fields.append(value)
         message = "".join(pieces)
         if len(message) > MESSAGE_LIMIT:
             snapshot.truncated = True
@@ -77,10 +78,12 @@ class MessageRenderer:
 
     def _field(self, frame: FrameType, part: TemplateField, snapshot: Snapshot, clock: Clock) -> Field:
         try:
-            evaluated = part.expression.evaluate(frame)
-            if evaluated.sensitive:
+            # Taken apart at once: an attribute of a tuple takes ten times as long.
+            expression, conversion, spec = part
+            value, sensitive = expression.evaluate(frame)
+            if sensitive:
                 return Field(REDACTED, REDACTED)
-            return print_field(evaluated.value, part.conversion, part.spec, self._policy, clock)
+            return print_field(value, conversion, spec, self._policy, clock)
         except EvaluationError as error:
             snapshot.failure = (error.code, self._policy.text(error.message))
             text = self._policy.text(error.mark)

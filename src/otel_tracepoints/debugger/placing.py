@@ -171,7 +171,9 @@ class Placer:
             resolution = self._resolved(entry, look)
             if resolution is not None:
                 sites = [CodeSite(site.code, tuple(site.parents)) for site in resolution.sites]
-                found.append(_Found(entry, Watch(entry.probe.id, sites, entry.probe.line, gate), resolution))
+                found.append(
+                    _Found(entry, Watch(entry.probe.id, sites, entry.probe.line, gate.__call__), resolution)
+                )
         if not self._install(path, found) and len(found) > 1:
             for each in found:
                 self._install(path, [each])
@@ -244,7 +246,7 @@ class Placer:
             entry.location = None
             self._failed(entry, "The file has changed: no code starts on this line any more.")
             return
-        self._engine.install(entry.probe.id, sites, line, gate)
+        self._engine.install(entry.probe.id, sites, line, gate.__call__)
         self._name(path, sites)
         entry.functions = tuple(dict.fromkeys(self._resolver.function_name(site.code) for site in sites))
         entry.location = Location(path, line, entry.functions)
