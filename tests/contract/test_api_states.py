@@ -9,13 +9,12 @@ import sys
 import threading
 import time
 import types
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator
 
 import pytest
 from tests.support.live import Live, Target, forget_modules, ok, target_maker
 
 Body = Dict[str, Any]
-ORDER = ["summary", "state", "module", "files", "functions", "reached", "counts", "error", "eventSink"]
 SOURCE = """
     def work(n):
         return n  # TAG: work
@@ -41,17 +40,6 @@ def until(question: Callable[[], Any], seconds: float = 5.0) -> Any:
         time.sleep(0.01)
 
 
-def explain(agent: Live, point: Body) -> Body:
-    """Why hits do or do not arrive, checked for its form."""
-    answer: Body = ok(agent.api.get(f"/points/{point['id']}/explain"))
-    assert list(answer) == ORDER
-    assert answer["summary"] and answer["summary"][0].isupper()
-    assert set(answer["module"]) == {"imported", "name"}
-    shown = agent.point(point)
-    assert (answer["state"], answer["counts"]) == (shown["state"], shown["counts"])
-    return answer
-
-
 def set_on(agent: Live, target: Target, **fields: Any) -> Body:
     """A logpoint on the tagged line."""
     return agent.logpoint(target, "work", "{n}", **fields)
@@ -61,7 +49,7 @@ def test_pending_until_the_import(agent: Live, fresh: Target) -> None:
     """`resolved` is null until then; explain names the file and the functions that will hold it."""
     point = set_on(agent, fresh)
     assert (point["state"], point["resolved"], point["error"]) == ("pending", None, None)
-    why = explain(agent, point)
+    why = agent.explain(point)
     assert why["module"] == {"imported": False, "name": None}
     assert (why["files"], why["reached"]) == ([str(fresh.path)], None)
     assert why["functions"] == [f"{fresh.name}.work"]
@@ -74,7 +62,7 @@ def test_pending_until_the_import(agent: Live, fresh: Target) -> None:
         "line": fresh.line("work"),
         "functions": [f"{fresh.name}.work"],
     }
-    assert explain(agent, point)["module"] == {"imported": True, "name": fresh.name}
+    assert agent.explain(point)["module"] == {"imported": True, "name": fresh.name}
 
 
 def test_the_module_counts_not_the_switch(agent: Live, fresh: Target) -> None:
@@ -84,7 +72,7 @@ def test_the_module_counts_not_the_switch(agent: Live, fresh: Target) -> None:
     ok(agent.api.post("/sleep"))
     assert fresh.module
     assert agent.point(point)["state"] == "active"
-    assert explain(agent, disabled)["module"] == {"imported": True, "name": fresh.name}
+    assert agent.explain(disabled)["module"] == {"imported": True, "name": fresh.name}
     ok(agent.api.post(f"/points/{disabled['id']}/enable"))
     assert agent.point(disabled)["state"] == "active"
     assert [p["id"] for p in ok(agent.api.get("/points", {"state": "pending"}))["points"]] == []
@@ -156,7 +144,7 @@ def test_a_file_that_changed_before_its_import_is_an_error(agent: Live, fresh: T
     assert set(after["error"]) == {"error", "code", "details", "at"}
     assert after["error"]["code"] == "PLACING_FAILED"
     assert ok(agent.api.get("/points", {"state": "error"}))["total"] == 1
-    why = explain(agent, point)
+    why = agent.explain(point)
     assert why["error"]["code"] == "PLACING_FAILED" and why["error"]["error"] in why["summary"]
     ok(agent.api.post(f"/points/{point['id']}/disable"))
     assert agent.point(point)["state"] == "disabled"
@@ -193,8 +181,8 @@ def test_used_up_hits_expire_a_point_and_more_of_them_revive_it(agent: Live, pro
         ok(agent.api.put(f"/points/{point['id']}", change))
         after = agent.point(point)
         assert (after["state"], after["hitCount"]) == ("expired", 2)
-    assert "used up" in explain(agent, point)["summary"]
-    assert explain(agent, point)["reached"] is True
+    assert "used up" in agent.explain(point)["summary"]
+    assert agent.explain(point)["reached"] is True
     for change in ({"maxHits": 4}, {"maxHits": None}):
         ok(agent.api.put(f"/points/{point['id']}", change))
         assert agent.point(point)["state"] == "active"
@@ -209,7 +197,7 @@ def test_time_expires_a_point_and_more_of_it_revives_it(agent: Live, program: Ta
     until(lambda: agent.point(point)["state"] == "expired")
     program.work(1)
     assert agent.counts(point) == {}
-    assert "time is over" in explain(agent, point)["summary"]
+    assert "time is over" in agent.explain(point)["summary"]
     ok(agent.api.put(f"/points/{point['id']}", {"maxHits": 5}))
     assert agent.point(point)["state"] == "expired"
     ok(agent.api.put(f"/points/{point['id']}", {"expireSeconds": 30}))
@@ -229,110 +217,6 @@ def test_an_expiry_in_the_far_future_harms_nobody(agent: Live, program: Target) 
     until(lambda: agent.point(soon)["state"] == "expired")
     threads = [t.name for t in threading.enumerate()]
     assert "otel-tracepoints-timekeeper" in threads
-
-
-def test_explain_tells_how_arrivals_ended(agent: Live, program: Target) -> None:
-    """Each outcome that was not a hit, in words, with its number."""
-    slow = {"limitPerSecond": 0.001, "burst": 1}
-    false = agent.logpoint(program, "body", "{i}", condition="i > 99")
-    wrong = agent.logpoint(program, "body", "{i}", condition="nobody > 1")
-    dropped = agent.logpoint(program, "body", "{i}", rateLimit=slow)
-    unreached = agent.logpoint(program, "inner", "x")
-    program.work(4)
-    assert "4 × the condition was false" in explain(agent, false)["summary"]
-    why = explain(agent, wrong)
-    assert "4 × the condition failed" in why["summary"] and why["error"]["code"] == "UNKNOWN_NAME"
-    assert "1 hit" in explain(agent, dropped)["summary"]
-    assert "3 × the rate limit" in explain(agent, dropped)["summary"]
-    why = explain(agent, unreached)
-    assert why["reached"] is False and "not been reached" in why["summary"]
-    assert "exec" in why["summary"]
-    # Not alone where code of this file that another test executed by hand is still alive.
-    assert f"{program.name}.outer.<locals>.inner" in why["functions"]
-
-
-def test_explain_tells_of_switches(agent: Live, program: Target) -> None:
-    """Disabled and asleep; whether the line was reached is not known then."""
-    point = agent.logpoint(program, "end", "{n}")
-    ok(agent.api.post("/sleep"))
-    why = explain(agent, point)
-    assert "sleeps" in why["summary"] and why["reached"] is None
-    ok(agent.api.post("/wake"))
-    assert explain(agent, point)["reached"] is False
-    ok(agent.api.post(f"/points/{point['id']}/disable"))
-    why = explain(agent, point)
-    assert "disabled" in why["summary"] and why["reached"] is None
-
-
-def test_explain_carries_the_engines_notes(
-    agent: Live, program: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the engine has to say stands in the summary."""
-    point = agent.logpoint(program, "end", "{n}")
-    engine = agent.agent._engine
-    notes: List[str] = ["A frame of work() runs under another debugger and was left alone."]
-    monkeypatch.setattr(type(engine), "notes", lambda _self, key: notes if key == point["id"] else [])
-    assert notes[0] in explain(agent, point)["summary"]
-
-
-def test_the_last_evaluation_that_failed_is_shown(agent: Live, program: Target) -> None:
-    """With its code and time, in a point that stays active; a new condition clears it."""
-    point = agent.logpoint(program, "body", "{i}", condition="nobody > 1")
-    program.work(1)
-    shown = agent.point(point)
-    assert shown["state"] == "active"
-    assert set(shown["error"]) == {"error", "code", "details", "at"}
-    assert shown["error"]["code"] == "UNKNOWN_NAME" and "nobody" in shown["error"]["error"]
-    assert shown["error"]["at"].endswith("Z") and shown["error"]["at"] >= shown["created"]
-    assert ok(agent.api.put(f"/points/{point['id']}", {"condition": "n > 0"}))["error"] is None
-
-
-@pytest.mark.parametrize(
-    ("condition", "code"),
-    [
-        ("nobody", "UNKNOWN_NAME"),
-        ("n.nothing", "UNKNOWN_ATTRIBUTE"),
-        ("this_.table['x'] > 1", "UNKNOWN_KEY"),
-        ("this_.rows[5]", "INDEX_OUT_OF_RANGE"),
-        ("n < 'a'", "TYPE_MISMATCH"),
-        ("n // 0 > 1", "DIVISION_BY_ZERO"),
-        ("this_.prop", "UNSAFE_ATTRIBUTE"),
-        ("this_.strange == 1", "UNSAFE_COMPARISON"),
-        ("'a'.matches(this_.pattern)", "INVALID_REGEX"),
-        ("'a' * 1000000000 == 'b'", "BUDGET"),
-    ],
-)
-def test_each_code_of_an_evaluation(
-    agent: Live, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, condition: str, code: str
-) -> None:
-    """What can go wrong in a condition has one of ten codes."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    target = target_maker(tmp_path)(
-        """
-        class Strange:
-            def __eq__(self, other):
-                raise AssertionError
-            __hash__ = None
-
-        class This:
-            table = {}
-            rows = []
-            strange = Strange()
-            pattern = "("
-            @property
-            def prop(self):
-                raise AssertionError
-
-        def work(n, this_=This()):
-            return n  # TAG: work
-        """
-    )
-    assert target.module
-    point = agent.logpoint(target, "work", "x", condition=condition)
-    target.work(1)
-    assert agent.counts(point) == {"conditionError": 1}
-    assert agent.point(point)["error"]["code"] == code
-    forget_modules(tmp_path)
 
 
 def test_waking_waits_for_nobody(agent: Live, program: Target) -> None:

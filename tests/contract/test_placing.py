@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
 import importlib
 import pathlib
 import sys
-import threading
-import time
 import zipfile
 from typing import Any, Callable, Dict
 
@@ -222,116 +219,6 @@ def test_executed_code_with_a_made_up_name_is_probed(live: Live) -> None:
     assert [hit["message"] for hit in live.hits(point)] == ["4"]
 
 
-def test_running_loop_in_another_thread_is_reached(live: Live, target: TargetMaker) -> None:
-    """A loop that runs already, in another thread, is hit within an iteration."""
-    program = target(
-        """
-        def spin(stop, beat):
-            turns = 0
-            while not stop.is_set():
-                turns += 1  # TAG: turn
-                beat.wait(0.005)
-            return turns
-        """
-    )
-    stop, beat = threading.Event(), threading.Event()
-    thread = threading.Thread(target=program.spin, args=(stop, beat))
-    thread.start()
-    try:
-        point = live.logpoint(program, "turn", "{turns}", maxHits=3)
-        deadline = time.monotonic() + 5
-        while live.point(point)["hitCount"] < 3 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        hits = live.point(point)["hitCount"]
-    finally:
-        stop.set()
-        thread.join()
-    assert hits == 3
-
-
-def test_suspended_generator_and_coroutine_are_reached(live: Live, target: TargetMaker) -> None:
-    """A generator, and a coroutine, that wait while the probe is set are hit when they go on."""
-    program = target(
-        """
-        def generator():
-            yield 1
-            x = 2  # TAG: gen
-            yield x
-
-        class Pause:
-            def __await__(self):
-                yield
-
-        async def coroutine():
-            await Pause()
-            y = 3  # TAG: coro
-            return y
-        """
-    )
-    waiting = program.generator()
-    next(waiting)
-    coroutine = program.coroutine()
-    coroutine.send(None)
-    gen = live.logpoint(program, "gen", "here")
-    coro = live.logpoint(program, "coro", "here")
-    assert next(waiting) == 2
-    with pytest.raises(StopIteration):
-        coroutine.send(None)
-    assert (live.counts(gen), live.counts(coro)) == ({"emitted": 1}, {"emitted": 1})
-
-
-def test_recursion_500_deep(live: Live, target: TargetMaker) -> None:
-    """Each of 500 nested calls arrives once."""
-    program = target(
-        """
-        def down(n):
-            if n:
-                down(n - 1)
-            return n  # TAG: up
-        """
-    )
-    point = live.logpoint(program, "up", "{n}")
-    program.down(500)
-    assert live.counts(point) == {"emitted": 501}
-
-
-def test_finally_is_hit_once_on_either_path(live: Live, target: TargetMaker) -> None:
-    """A line inside finally counts once on the normal path and once on the exceptional one."""
-    program = target(
-        """
-        def work(fail):
-            try:
-                if fail:
-                    raise KeyError(fail)
-            finally:
-                done = 1  # TAG: finally
-            return done
-        """
-    )
-    point = live.logpoint(program, "finally", "{fail}")
-    program.work(False)
-    assert live.counts(point) == {"emitted": 1}
-    with pytest.raises(KeyError):
-        program.work(True)
-    assert live.counts(point) == {"emitted": 2}
-
-
-def test_two_functions_with_one_code_object(live: Live, target: TargetMaker) -> None:
-    """Functions that share a code object are all probed."""
-    program = target(
-        """
-        import types
-        def first():
-            return 1  # TAG: shared
-        second = types.FunctionType(first.__code__, globals(), "second")
-        """
-    )
-    assert program.module
-    point = live.logpoint(program, "shared", "here")
-    program.first(), program.second(), functools.partial(program.first)()
-    assert live.counts(point) == {"emitted": 3}
-
-
 def test_removal_leaves_the_code_as_it_was(live: Live, target: TargetMaker) -> None:
     """After removal the function has the very bytes and constants that it had."""
     program = target(KINDS)
@@ -345,82 +232,6 @@ def test_removal_leaves_the_code_as_it_was(live: Live, target: TargetMaker) -> N
         assert (now.co_code, now.co_consts) == bytes_before[tag]
 
 
-def test_traceback_reads_the_same_with_a_probe(live: Live, target: TargetMaker) -> None:
-    """The text of a traceback through a probed line is that of the plain program."""
-    import traceback
-
-    program = target(
-        """
-        def outer(n):
-            return inner(n)  # TAG: outer
-
-        def inner(n):
-            return 1 / n  # TAG: inner
-        """
-    )
-
-    def text() -> str:
-        try:
-            program.outer(0)
-        except ZeroDivisionError:
-            return traceback.format_exc()
-        raise AssertionError
-
-    plain = text()
-    live.tracepoint(program, "outer")
-    live.tracepoint(program, "inner")
-    assert text() == plain
-
-
-def test_base_exceptions_pass_untouched(live: Live, target: TargetMaker) -> None:
-    """KeyboardInterrupt, SystemExit and GeneratorExit go through a probed line as they are."""
-    program = target(
-        """
-        def throw(error):
-            raise error  # TAG: raise
-
-        def generator(log):
-            try:
-                yield 1
-            except GeneratorExit:
-                log.append("closed")  # TAG: closed
-                raise
-        """
-    )
-    live.tracepoint(program, "raise")
-    closed = live.logpoint(program, "closed", "here")
-    for error in (KeyboardInterrupt("x"), SystemExit(3)):
-        with pytest.raises(type(error)) as caught:
-            program.throw(error)
-        assert caught.value is error
-    log: list = []
-    generator = program.generator(log)
-    next(generator)
-    generator.close()
-    assert log == ["closed"]
-    assert live.counts(closed) == {"emitted": 1}
-
-
-def test_line_without_code_is_refused_with_the_nearest(live: Live, target: TargetMaker) -> None:
-    """A comment line is refused, and the two nearest lines that hold code are named."""
-    program = target(
-        """
-        x = 1  # TAG: before
-
-        # TAG: comment
-
-        y = 2  # TAG: after
-        """
-    )
-    reply = live.api.post("/tracepoints", {"file": str(program.path), "line": program.line("comment")})
-    assert (reply.status, reply.code) == (400, "LINE_NOT_EXECUTABLE")
-    nearest = [program.line("before"), program.line("after")]
-    assert reply.json["details"]["nearest"] == nearest
-    assert all(str(line) in reply.json["error"] for line in nearest)
-    beyond = live.api.post("/tracepoints", {"file": str(program.path), "line": 4000})
-    assert beyond.json["details"]["nearest"] == [program.line("after")]
-
-
 def test_lines_are_those_that_create_accepts(live: Live, target: TargetMaker) -> None:
     """GET /lines lists exactly the lines on which a probe can be created."""
     program = target(KINDS)
@@ -431,69 +242,3 @@ def test_lines_are_those_that_create_accepts(live: Live, target: TargetMaker) ->
         if live.api.post("/points/validate", body).status == 200:
             accepted.add(line)
     assert listed == accepted
-
-
-def test_explain_says_why_nothing_arrives(live: Live, target: TargetMaker) -> None:
-    """Explain tells pending, unreached, false condition, disabled and asleep apart."""
-    program = target(
-        """
-        def work(n):
-            return n  # TAG: work
-        """
-    )
-    point = live.tracepoint(program, "work", condition="n > 5")
-
-    def explain() -> Dict[str, Any]:
-        answer: Dict[str, Any] = ok(live.api.get(f"/points/{point['id']}/explain"))
-        return answer
-
-    pending = explain()
-    assert (pending["state"], pending["reached"], pending["module"]["imported"]) == ("pending", None, False)
-    assert "not imported yet" in pending["summary"]
-    assert program.module
-    unreached = explain()
-    assert (unreached["state"], unreached["reached"]) == ("active", False)
-    assert unreached["functions"] == [f"{program.name}.work"]
-    program.work(1)
-    assert "1 × the condition was false" in explain()["summary"]
-    assert explain()["reached"] is True
-    live.api.post("/sleep")
-    assert "sleeps" in explain()["summary"]
-    live.api.post("/wake")
-    live.api.post(f"/points/{point['id']}/disable")
-    assert "disabled" in explain()["summary"]
-    assert list(explain()) == [
-        "summary",
-        "state",
-        "module",
-        "files",
-        "functions",
-        "reached",
-        "counts",
-        "error",
-        "eventSink",
-    ]
-
-
-NESTED = """
-    def outer(value):
-        class Local:
-            def method(self):
-                return value  # TAG: method
-        return Local().method()
-"""
-
-
-@pytest.mark.parametrize("imported", [True, False])
-def test_a_hit_and_its_caller_have_qualified_names(live: Live, target: TargetMaker, imported: bool) -> None:
-    """``outer.<locals>.Local.method``: in the point, the hit and the stack, whatever the engine exchanged."""
-    program = target(NESTED)
-    if imported:
-        program.module
-    point = live.tracepoint(program, "method")
-    assert program.outer(3) == 3
-    name = f"{program.name}.outer.<locals>.Local.method"
-    (hit,) = live.hits(point)
-    assert hit["function"] == name
-    assert [frame["function"] for frame in hit["stack"][:2]] == [name, f"{program.name}.outer"]
-    assert live.point(point)["resolved"]["functions"] == [name]

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import pathlib
 import socket
+import subprocess
+import sys
+import textwrap
 from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
 
 from otel_tracepoints.config import Settings
@@ -50,3 +55,21 @@ def raw_exchange(port: int, sent: bytes, *, half_close: bool = False) -> Tuple[i
     lines = head.decode("latin-1").split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines[1:])
     return int(lines[0].split()[1]), headers, json.loads(body) if body else None
+
+
+#: The folder of the checkout.
+ROOT = str(pathlib.Path(__file__).parents[2])
+
+
+def run_with_support(script: str) -> str:
+    """Run a program that has the tests' support and the sources; what it prints, without its log."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([ROOT, *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -20,6 +20,10 @@ from tests.support.otlp_receiver import OtlpReceiver
 WIDE_OPEN = {"limitPerSecond": 1e9, "burst": 10**9}
 
 
+#: The fields of ``GET /points/{id}/explain``, in order.
+EXPLANATION = ["summary", "state", "module", "files", "functions", "reached", "counts", "error", "eventSink"]
+
+
 class Live:
     """A started agent, its client and its sink.
 
@@ -66,6 +70,16 @@ class Live:
     def point(self, point: Dict[str, Any]) -> Dict[str, Any]:
         """The point as it is now."""
         return ok(self.api.get(f"/points/{point['id']}"))
+
+    def explain(self, point: Dict[str, Any]) -> Dict[str, Any]:
+        """Why hits of a point do or do not arrive, checked for its form."""
+        answer: Dict[str, Any] = ok(self.api.get(f"/points/{point['id']}/explain"))
+        assert list(answer) == EXPLANATION
+        assert answer["summary"] and answer["summary"][0].isupper()
+        assert set(answer["module"]) == {"imported", "name"}
+        shown = self.point(point)
+        assert (answer["state"], answer["counts"]) == (shown["state"], shown["counts"])
+        return answer
 
     def counts(self, point: Dict[str, Any]) -> Dict[str, int]:
         """The outcomes that are not 0."""

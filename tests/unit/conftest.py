@@ -1,4 +1,4 @@
-"""Fixtures of the command line's tests."""
+"""Fixtures of several files of tests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from typing import Iterator
 
 import pytest
 from tests.support.fake_control_api import FakeControlApi, fake_control_api
+from tests.support.otlp_receiver import closed_port
+
+from otel_tracepoints.config import Settings
+from otel_tracepoints.emission import Emitter
 
 
 @pytest.fixture
@@ -16,3 +20,13 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeControlApi]:
     with fake_control_api() as server:
         monkeypatch.setenv("DEBUGIN_CONTROL_API_URL", server.url)
         yield server
+
+
+@pytest.fixture
+def idle() -> Iterator[Emitter]:
+    """An emitter without threads, whose sink does not exist: everything stays where it was put."""
+    emitter = Emitter(
+        Settings(event_sink_url=f"http://127.0.0.1:{closed_port()}", queue_size=5), lambda text: text
+    )
+    yield emitter
+    emitter.stop(0.5)
