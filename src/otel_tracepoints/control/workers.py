@@ -17,8 +17,9 @@ from otel_tracepoints.emission.threads import OwnThread, start_thread
 
 _LOGGER = logging.getLogger("otel_tracepoints")
 
-#: Threads that take any request.
-THREADS = 3
+#: Threads that take any request: one may be making a change while another answers a question. More would
+#: only take turns at the GIL, each for 5 ms, and so keep `/health` and the application waiting.
+THREADS = 2
 #: Threads that take urgent ones only, so that slow calls cannot keep ``POST /sleep`` waiting.
 RESERVED = 1
 
