@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+import importlib
+import os
+import pathlib
+import runpy
+import sys
+from typing import Callable, Iterator, List
 
 import pytest
 from tests.support.fake_control_api import FakeControlApi, fake_control_api
+from tests.support.imports import SOURCE
 from tests.support.otlp_receiver import closed_port
 
 from otel_tracepoints.config import Settings
 from otel_tracepoints.emission import Emitter
+from otel_tracepoints.probes.importing import ImportWatcher, OnCode
 
 
 @pytest.fixture
@@ -30,3 +37,44 @@ def idle() -> Iterator[Emitter]:
     )
     yield emitter
     emitter.stop(0.5)
+
+
+@pytest.fixture
+def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Writes modules into a directory on sys.path, and forgets them afterwards."""
+    root = os.path.realpath(str(tmp_path))
+    monkeypatch.syspath_prepend(root)
+    before = set(sys.modules)
+
+    def write(name: str, text: str = SOURCE) -> str:
+        path = os.path.join(root, *name.split("/"))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+        importlib.invalidate_caches()
+        return path
+
+    yield write
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(root):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def watching() -> Iterator[Callable[..., ImportWatcher]]:
+    """Makes watchers that are closed at the end, and checks that nothing of them is left."""
+    meta_path, scripts = list(sys.meta_path), runpy._get_code_from_file
+    watchers: List[ImportWatcher] = []
+
+    def watch(on_code: OnCode, *paths: str) -> ImportWatcher:
+        watcher = ImportWatcher(on_code)
+        watchers.append(watcher)
+        for path in paths:
+            watcher.watch(path)
+        return watcher
+
+    yield watch
+    for watcher in reversed(watchers):
+        watcher.close()
+    assert sys.meta_path == meta_path
+    assert runpy._get_code_from_file is scripts
