@@ -50,8 +50,9 @@ class Count:
         return known
 
     def add(self, code: CodeType, line: int) -> None:
-        """One arrival."""
-        self.lines[(self.name(code.co_filename), *where(code), line)] += 1
+        """One arrival. Line 0 (a module without a statement, since 3.11) is none that could be named."""
+        if line:
+            self.lines[(self.name(code.co_filename), *where(code), line)] += 1
 
 
 def files_of(workload: Workload) -> Tuple[str, List[str]]:
