@@ -9,7 +9,8 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 from tests.support.live import Target
 
 SOURCE = """
-    n = 2  # TAG: module
+    n = 2
+    total = n  # TAG: module
 
     def work(n):  # TAG: def
         total = 0  # TAG: first
