@@ -12,6 +12,8 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 ROOT = pathlib.Path(__file__).parents[2]
 #: The ways in which the interpreter itself counts here.
 JUDGES: Tuple[str, ...] = ("settrace", "monitoring") if sys.version_info >= (3, 12) else ("settrace",)
+#: Seen with 3.12.1, and not with 3.13.
+_REPEATS = sys.version_info[:2] == (3, 12)
 
 Place = Tuple[Any, ...]
 
@@ -75,7 +77,7 @@ def judge(package: str, when: str, only: Sequence[str] = ()) -> Verdict:
                 process.communicate()
     probes = answers["probes"]
     hits = _counts(probes)
-    loops = {tuple(place) for place in probes.get("loops", ())}
+    loops, jumps = ({tuple(place) for place in probes.get(kind, ())} for kind in ("loops", "jumps"))
     differences: Dict[Tuple[str, Place], Tuple[int, int]] = {}
     for how in JUDGES:
         counted = _counts(answers[how])
@@ -83,6 +85,9 @@ def judge(package: str, when: str, only: Sequence[str] = ()) -> Verdict:
             ours, theirs = hits.get(place, 0), counted.get(place, 0)
             # The documented difference: a line that is a loop in itself is one arrival since 3.12.
             if how == "settrace" and place in loops and 0 < ours <= theirs:
+                continue
+            # And 3.12 reports some jumps within a line after reading a property, others not.
+            if _REPEATS and place in jumps and 0 < ours and 0 < theirs:
                 continue
             if ours != theirs:
                 differences[(how, place)] = (ours, theirs)

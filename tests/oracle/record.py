@@ -170,8 +170,8 @@ def by_probes(count: Count, run: Callable[[], Any], after: bool, report: Dict[st
         report["removing"] = time.process_time() - started
 
 
-def _loops(count: Count) -> Iterator[Place]:
-    """Lines with a jump back that stays on them: there ``sys.settrace`` reports each round."""
+def _jumps(count: Count, kind: str) -> Iterator[Place]:
+    """Lines with a jump of this kind that stays on them."""
     for path, name in count.names.items():
         with open(path, "rb") as source:
             waiting = [compile(source.read(), path, "exec", dont_inherit=True)]
@@ -181,7 +181,7 @@ def _loops(count: Count) -> Iterator[Place]:
             for start, end, number in code.co_lines():
                 line.update(dict.fromkeys(range(start, end, 2), number))
             for each in dis.get_instructions(code):
-                if "JUMP_BACKWARD" in each.opname and line[each.offset] == line[each.argval]:
+                if kind in each.opname and line[each.offset] == line.get(each.argval):
                     yield (name, *where(code), line[each.offset] or 0)
 
 
@@ -209,7 +209,8 @@ def main(package: str, when: str, how: str, *only: str) -> None:
     }[how]()
     report["answer"] = answer
     if sys.version_info >= (3, 12) and how == "probes":
-        report["loops"] = sorted(set(_loops(count)))
+        report["loops"] = sorted(set(_jumps(count, "JUMP_BACKWARD")))
+        report["jumps"] = sorted(set(_jumps(count, "JUMP")))
     report["lines"] = [[*place, times] for place, times in sorted(count.lines.items())]
     json.dump(report, sys.stdout, default=str)
 
