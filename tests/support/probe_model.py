@@ -81,7 +81,7 @@ class Point:
         self.counts = dict.fromkeys(OUTCOMES, 0)
         self.timed_out = False
         self.tokens = 0
-        #: Code of the last failed evaluation, while the condition is the one that failed.
+        #: Code of the last failed evaluation, until the condition is another.
         self.error: Optional[str] = None
         self.change(sent)
         self.tokens = self.fields["rateLimit"]["burst"]
@@ -131,6 +131,8 @@ class Point:
             return self._count("rateLimited")
         self.tokens -= 1
         self._count("emitted")
+        if self.type == "tracepoint" and "nobody" in self.fields["watch"]:
+            self.error = "UNKNOWN_NAME"
         shown = MESSAGES[self.fields["message"]](n) if self.type == "logpoint" else n
         return Hit(self.id, self.type, shown, self.counts["emitted"])
 
