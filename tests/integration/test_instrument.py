@@ -6,54 +6,16 @@ import pathlib
 import sys
 import sysconfig
 import time
-from typing import Callable, Dict, Iterator, List
+from typing import Dict
 
 import pytest
+from tests.support.instrumented import LaunchApp
 from tests.support.live import ok
 from tests.support.otlp_receiver import OtlpReceiver, closed_port, grpc_available
-from tests.support.processes import Process, instrument_command
+from tests.support.processes import Process
 from tests.support.timing import AIR
 
-APP = """
-import sys
-from opentelemetry import trace
-
-def work(n):
-    double = n * 2
-    return double  # line 6
-
-tracer = trace.get_tracer("app")
-print("the app is up", flush=True)
-for line in sys.stdin:
-    if line.strip() == "end":
-        break
-    with tracer.start_as_current_span("request"):
-        print(f"answer {work(int(line))}\\n", end="", flush=True)
-print("GIL", getattr(sys, "_is_gil_enabled", lambda: True)(), flush=True)
-print("ended", flush=True)
-"""
-
-LaunchApp = Callable[..., Process]
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-
-
-@pytest.fixture
-def launch(tmp_path: pathlib.Path) -> Iterator[LaunchApp]:
-    """Starts the application under opentelemetry-instrument."""
-    (tmp_path / "app.py").write_text(APP, "utf-8")
-    started: List[Process] = []
-
-    def start(sink_url: str, environment: Dict[str, str] = {}) -> Process:
-        command = instrument_command(sys.executable, "app.py")
-        base = {"OTEL_PYTHON_DISTRO": "otel_tracepoints", "OTEL_PYTHON_CONFIGURATOR": "otel_tracepoints"}
-        process = Process(command, tmp_path, {**base, **environment}, sink_url)
-        started.append(process)
-        process.wait_for_line("the app is up")
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])

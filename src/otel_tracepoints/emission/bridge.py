@@ -10,10 +10,12 @@ from __future__ import annotations
 import inspect
 import os
 from importlib import metadata
+from operator import attrgetter
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from opentelemetry import _logs as logs_api
 from opentelemetry import context as context_api
+from opentelemetry import metrics as metrics_api
 from opentelemetry import trace as trace_api
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -162,12 +164,34 @@ def protobuf_is_fast() -> bool:
     return bool(api_implementation.Type() != "python")
 
 
+def application_meter_provider() -> Optional[Any]:
+    """The application's MeterProvider, or None if it has none that somebody reads."""
+    return _at_work(metrics_api.get_meter_provider(), "_metric_readers", "_sdk_config.metric_readers")
+
+
 def application_logger() -> Optional[Any]:
-    """A logger of the application's LoggerProvider, or None if it has none."""
-    provider = logs_api.get_logger_provider()
-    if type(provider).__name__ in ("ProxyLoggerProvider", "NoOpLoggerProvider"):
+    """A logger of the application's LoggerProvider, or None if it has none that anything leaves."""
+    provider = _at_work(logs_api.get_logger_provider(), "_multi_log_record_processor._log_record_processors")
+    if provider is None:
         return None
     return provider.get_logger(semconv.SCOPE_NAME, SCOPE_VERSION, schema_url=semconv.SCHEMA_URL)
+
+
+def _at_work(provider: Any, *outlets: str) -> Optional[Any]:
+    """The provider, or None where all that it is given is lost.
+
+    The SDK's configurator sets a provider for each signal, also where its exporter is ``none``:
+    that one has an empty list at one of the paths in ``outlets``.
+    """
+    if type(provider).__name__.lstrip("_").startswith(("Proxy", "NoOp")):
+        return None
+    for path in outlets:
+        try:
+            found = attrgetter(path)(provider)
+        except AttributeError:  # another version's, or no SDK's at all
+            continue
+        return provider if len(found) else None
+    return provider
 
 
 def emit_log(logger: Any, item: LogItem) -> None:

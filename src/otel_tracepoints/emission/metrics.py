@@ -69,7 +69,7 @@ class SelfMetrics:
                 break
         if not values:
             return
-        application = application_has_metrics()
+        application = bridge.application_meter_provider() is not None
         histogram = _application_instruments() if application else self._pipeline().histogram
         for value in values:
             histogram.record(value)
@@ -77,7 +77,7 @@ class SelfMetrics:
     def collect(self) -> Optional[Any]:
         """What is to be sent to the sink, or None where the application's provider sends it."""
         self._told = self._read()
-        return None if application_has_metrics() else self._pipeline().collect()
+        return self._pipeline().collect() if bridge.application_meter_provider() is None else None
 
     @property
     def moving(self) -> bool:
@@ -89,12 +89,6 @@ class SelfMetrics:
         if self._own is None:
             self._own = _OwnPipeline(self._read)
         return self._own
-
-
-def application_has_metrics() -> bool:
-    """Whether the application has set a MeterProvider that does something."""
-    provider = metrics_api.get_meter_provider()
-    return type(provider).__name__ not in ("_ProxyMeterProvider", "NoOpMeterProvider")
 
 
 class _OwnPipeline:
