@@ -100,6 +100,7 @@ def test_a_configured_token_is_asked_for(live_with: Callable[..., Live]) -> None
             reply = api.request(method, path, body)
             refused(reply, 401, "UNAUTHORIZED")
             assert reply.headers["www-authenticate"].startswith("Bearer")
+            assert "[REDACTED]" not in reply.text
         health = ok(api.get("/health", headers=foreign))
         assert set(health) == {"status", "state", "agent"} and health["state"] == "awake"
         assert api.get("/openapi.json", headers=foreign).status == 200

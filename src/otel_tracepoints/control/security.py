@@ -60,7 +60,7 @@ class Guard:
             if not is_open and not self._authorised(authorization):
                 raise Refusal(
                     "UNAUTHORIZED",
-                    "This call needs the control API's token as a bearer token.",
+                    "This call needs the control API's token, as Bearer in the Authorization header.",
                     headers={"WWW-Authenticate": 'Bearer realm="otel-tracepoints"'},
                 )
             return
