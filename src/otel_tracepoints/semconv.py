@@ -72,9 +72,11 @@ PROBE_AGENT_FEATURES: Final = "probe.agent.features"
 
 # The control API's SERVER spans.
 HTTP_REQUEST_METHOD: Final = "http.request.method"
+HTTP_REQUEST_METHOD_ORIGINAL: Final = "http.request.method_original"
 HTTP_ROUTE: Final = "http.route"
 HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
 URL_PATH: Final = "url.path"
+URL_QUERY: Final = "url.query"
 URL_SCHEME: Final = "url.scheme"
 ERROR_TYPE: Final = "error.type"
 NETWORK_PROTOCOL_VERSION: Final = "network.protocol.version"

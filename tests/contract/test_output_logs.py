@@ -113,6 +113,7 @@ def test_every_change_is_audited(live_with: LiveWith, target: TargetMaker) -> No
     program = target(WORK)
     point = live.tracepoint(program, "work", tags=["t"])
     path = f"/points/{point['id']}"
+    live.api.post("/tracepoints", {"id": point["id"], "file": point["file"], "line": point["line"]})
     live.api.put(path, {"tags": ["t", "u"]})
     live.api.put(path, {"line": 1})
     live.api.post(f"{path}/disable")
@@ -122,13 +123,14 @@ def test_every_change_is_audited(live_with: LiveWith, target: TargetMaker) -> No
     live.api.post("/wake")
     live.api.delete(path)
     live.api.delete(path)
-    live.sink.wait_for(lambda: len(live.logs("probe.audit")) >= 9)
+    live.sink.wait_for(lambda: len(live.logs("probe.audit")) >= 10)
     attributes = [log["attributes"] for log in live.logs("probe.audit")]
     records: List[Any] = [
         (each["probe.audit.action"], each["probe.audit.outcome"], each.get("probe.id")) for each in attributes
     ]
     assert records == [
         ("create", "ok", point["id"]),
+        ("create", "DUPLICATE_ID", point["id"]),
         ("update", "ok", point["id"]),
         ("update", "IMMUTABLE_FIELD", point["id"]),
         ("disable", "ok", point["id"]),

@@ -204,7 +204,7 @@ def test_the_audit_trail_of_a_storm_is_complete(
         body = {"id": id, "file": str(code.path), "line": code.line("work")}
         for outcome in ("ok", "DUPLICATE_ID"):
             reply = live.api.post("/tracepoints", body)
-            note("create", id if outcome == "ok" else "", reply.code or "ok")
+            note("create", id, reply.code or "ok")
             assert (reply.code or "ok") == outcome
         note("update", id, live.api.put(f"/points/{id}", {"line": 1}).code or "ok")
         note("disable", id, live.api.post(f"/points/{id}/disable").code or "ok")

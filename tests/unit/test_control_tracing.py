@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Optional
 
 import pytest
 from opentelemetry import trace
@@ -76,6 +76,35 @@ def test_names_have_few_values(
     [span] = finished(served, exporter)
     assert span.name == name
     assert (span.attributes or {})["http.request.method"] == ("_OTHER" if method == "FOO" else method)
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/points?tag=a%20b&enabled=true", "tag=a%20b&enabled=true"),
+        ("/points?tag=s3%63r3t&tag=b", "tag=[REDACTED]&tag=b"),
+        ("/points", None),
+        ("/points?", None),
+    ],
+)
+def test_the_query_is_told_without_secrets(
+    served: Served, exporter: InMemorySpanExporter, path: str, query: Optional[str]
+) -> None:
+    """As it was sent, where there is one; escapes hide no secret."""
+    served.api.get(path)
+    [span] = finished(served, exporter)
+    assert dict(span.attributes or {}).get("url.query") == query
+
+
+def test_an_unknown_method_is_told_beside(served: Served, exporter: InMemorySpanExporter) -> None:
+    """The method has few values, and the one that was sent is an attribute of its own."""
+    served.api.request("FOO", "/health")
+    [span] = finished(served, exporter)
+    attributes = dict(span.attributes or {})
+    assert (attributes["http.request.method"], attributes["http.request.method_original"]) == (
+        "_OTHER",
+        "FOO",
+    )
 
 
 def test_an_incoming_trace_is_continued(served: Served, exporter: InMemorySpanExporter) -> None:

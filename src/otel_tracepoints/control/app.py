@@ -91,7 +91,10 @@ class ControlApp:
             if answer.location is not None:
                 resp.set_header("Location", answer.location)
         except Exception as error:
-            outcome = self._refuse(resp, error).code
+            refusal = self._refuse(resp, error)
+            outcome = refusal.code
+            # A create call that was refused for the id of a point there is, is about that point.
+            id = id or refusal.details.get("id", "")
         if route.action is not None:
             self._audit(route.action, outcome, req, id, answer)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional
+from urllib.parse import unquote_plus
 
 from otel_tracepoints import semconv
 from otel_tracepoints.version import VERSION
@@ -21,6 +22,7 @@ else:
     _AVAILABLE = True
 
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+_OTHER = "_OTHER"
 _SERVER_ERROR = 500
 
 
@@ -59,6 +61,11 @@ class Tracing:
             semconv.CLIENT_ADDRESS: environ.get("REMOTE_ADDR", ""),
             semconv.NETWORK_PROTOCOL_VERSION: environ.get("SERVER_PROTOCOL", "").partition("/")[2],
         }
+        if method == _OTHER:
+            attributes[semconv.HTTP_REQUEST_METHOD_ORIGINAL] = self._redact(environ.get("REQUEST_METHOD", ""))
+        query = environ.get("QUERY_STRING")
+        if query:
+            attributes[semconv.URL_QUERY] = self._query(query)
         agent = environ.get("HTTP_USER_AGENT")
         if agent:
             attributes[semconv.USER_AGENT_ORIGINAL] = self._redact(_text(agent))
@@ -69,6 +76,12 @@ class Tracing:
             kind=trace.SpanKind.SERVER,
             attributes=attributes,
         )
+
+    def _query(self, sent: str) -> str:
+        # A secret is not to be seen by its escapes either.
+        plain = unquote_plus(sent)
+        shown = self._redact(plain)
+        return sent if shown == plain else shown
 
 
 class RequestSpan:
@@ -114,13 +127,13 @@ class RequestSpan:
 
 
 def _name(method: str, route: Optional[str]) -> str:
-    word = "HTTP" if method == "_OTHER" else method
+    word = "HTTP" if method == _OTHER else method
     return word if route is None else f"{word} {route}"
 
 
 def _method(environ: Mapping[str, Any]) -> str:
     method: str = environ.get("REQUEST_METHOD", "")
-    return method if method in _METHODS else "_OTHER"
+    return method if method in _METHODS else _OTHER
 
 
 def _carrier(environ: Mapping[str, Any]) -> Dict[str, str]:
