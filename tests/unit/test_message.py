@@ -86,6 +86,8 @@ def render(
         ("{value:.2f}", decimal.Decimal("1.555"), "1.56", "1.555"),
         ("{value:%Y/%m}", datetime.datetime(2026, 11, 20), "2026/11", "2026-11-20T00:00:00"),
         ("{value!r}", "a'b", repr("a'b"), "a'b"),
+        ("{value!r}", None, "None", "null"),
+        ("{value!a:>6}", None, "  None", "null"),
         ("{value!a}", "é", "'\\xe9'", "é"),
         ("{value!s:>6}", 5, "     5", 5),
         ("{value!r}", decimal.Decimal("1.5"), "Decimal('1.5')", "1.5"),

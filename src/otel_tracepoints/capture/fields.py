@@ -81,9 +81,11 @@ def print_field(
                 return Field(REDACTED, REDACTED)
             return _new(Field, (repr(value), value, False))
     if value is None:
-        return _formatted(
-            Field("None", "null"), "None" if conversion else None, conversion, spec, kind, policy
-        )
+        shown = Field("None", "null")
+        if not conversion:
+            return _formatted(shown, None, None, spec, kind, policy)
+        # Each conversion makes text of it, the same four letters.
+        return _formatted(shown, "None", "s", spec, kind, policy)
     if kind is bool:
         return _formatted(Field(repr(value), value), value, conversion, spec, kind, policy)
     base = _number_or_text(kind)
