@@ -79,6 +79,13 @@ def test_whole_segments_count(api: ApiClient, tree: Any) -> None:
     refused(api.get("/lines", {"file": "rt2.py"}), 404, "FILE_NOT_FOUND")
 
 
+def test_a_folder_is_no_file(api: ApiClient, tree: Any) -> None:
+    """Neither by its path nor by its name, wherever below sys.path it lies."""
+    path = tree("shop10/parts10/cart10.py")
+    for folder in (str(path.parent), "shop10/parts10", "parts10", "shop10"):
+        refused(place(api, folder, 1), 404, "FILE_NOT_FOUND")
+
+
 def test_a_longer_path_than_ours_matches_by_two_segments_or_more(api: ApiClient, tree: Any) -> None:
     """The longest common suffix decides, if one file alone has it."""
     near = tree("shop3/parts/cart3.py")

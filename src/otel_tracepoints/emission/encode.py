@@ -19,10 +19,10 @@ from otel_tracepoints.model import ProbeType, Report, Snapshot, StackFrame, Watc
 
 #: Loki refuses a record with more than 128 entries, and a span event holds 128 attributes.
 MAX_VARIABLES = 90
-#: Bytes of a hit's attributes, names and values. Loki refuses 64 KiB, and 64 hits stay below
-#: the 4 MiB that a gRPC server takes.
+#: Bytes of a hit: its attributes, names and values, and its message. Loki refuses 64 KiB, and
+#: 64 hits stay below the 4 MiB that a gRPC server takes.
 MAX_HIT_BYTES = 32 * 1024
-#: Bytes of a log record's body; with the attributes it stays below Loki's limit too.
+#: Bytes of a log record's body, of those that a hit may have.
 MAX_BODY_BYTES = 16 * 1024
 #: Bytes that the name of a watch may take, with its number and suffix.
 _WATCH_NAME_BYTES = 32
@@ -196,8 +196,10 @@ def _logpoint(snapshot: Snapshot, builder: _Builder, with_message: bool) -> Attr
     if message is not None:
         if with_message:
             attributes[semconv.PROBE_MESSAGE] = builder.text(message)
-        elif fit_text(message, MAX_BODY_BYTES)[1]:
-            builder.truncated = True
+        else:
+            body, cut = fit_text(message, MAX_BODY_BYTES)
+            builder.truncated = builder.truncated or cut
+            builder.spend(weight(body))
     if snapshot.template is not None:
         attributes[semconv.PROBE_MESSAGE_TEMPLATE] = builder.text(snapshot.template)
     builder.spend_all(attributes)

@@ -67,7 +67,7 @@ def find_below(base: str, entries: Sequence[str]) -> Iterator[str]:
                 left -= 1
                 if left < 0:
                     return
-                if child.name == base:
+                if child.name == base and _is_file(child):
                     yield child.path
                 elif depth < _MAX_DEPTH and _is_package(child):
                     waiting.append((child.path, depth + 1))
@@ -79,6 +79,13 @@ def _listed(directory: str) -> List[os.DirEntry[str]]:
             return list(listing)
     except OSError:
         return []
+
+
+def _is_file(child: os.DirEntry[str]) -> bool:
+    try:
+        return child.is_file()
+    except OSError:
+        return False
 
 
 def _is_package(child: os.DirEntry[str]) -> bool:
