@@ -12,7 +12,7 @@ from tests.support.control import serving
 from otel_tracepoints import schema
 from otel_tracepoints.control.openapi import document
 from otel_tracepoints.control.refusal import STATUS
-from otel_tracepoints.control.routes import ROUTES
+from otel_tracepoints.control.routes import ROUTES, Route
 from otel_tracepoints.errors import InvalidProbe
 from otel_tracepoints.model import ProbeType
 
@@ -79,6 +79,21 @@ def test_every_call_of_the_contract_is_there(doc: Dict[str, Any]) -> None:
     }
     ids = [operation["operationId"] for methods in doc["paths"].values() for operation in methods.values()]
     assert len(ids) == len(set(ids)) == len(ROUTES)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.operation)
+def test_refusals_that_any_call_may_get_are_described(doc: Dict[str, Any], route: Route) -> None:
+    """A query parameter that nothing knows, and a body that is not JSON."""
+    path = route.path.replace("{id}", "p")
+    with serving() as served:
+        replies = [
+            served.api.request(route.method, path + "?unknown=1"),
+            served.api.request(route.method, path, raw=b"x", headers={"Content-Type": "text/plain"}),
+        ]
+    described = doc["paths"][route.path][route.method.lower()]["responses"]
+    for reply in replies:
+        assert str(reply.status) in described
+        assert reply.status == 200 or reply.code in described[str(reply.status)]["description"].split(", ")
 
 
 def test_each_operation_is_well_formed(doc: Dict[str, Any]) -> None:

@@ -21,8 +21,15 @@ _TEXTS: _Schema = {"type": "array", "items": _TEXT}
 _ANY_OBJECT: _Schema = {"type": "object"}
 _TEXT_OR_NULL: _Schema = {"type": ["string", "null"]}
 _STATE: _Schema = {"type": "string", "enum": ["awake", "sleeping"]}
-#: Codes that any call may get.
-_GENERAL = ("UNAUTHORIZED", "FORBIDDEN_ORIGIN", "FORBIDDEN_HOST", "INTERNAL")
+#: Codes that any call may get, also one whose body is not looked at.
+_GENERAL = (
+    "UNAUTHORIZED",
+    "FORBIDDEN_ORIGIN",
+    "FORBIDDEN_HOST",
+    "BODY_TOO_LARGE",
+    "UNSUPPORTED_MEDIA_TYPE",
+    "INTERNAL",
+)
 
 
 @functools.lru_cache(maxsize=1)
@@ -88,7 +95,8 @@ def _responses(route: Route) -> Dict[str, Any]:
         success["headers"] = {"Location": {"description": "The point's path.", "schema": _TEXT}}
     responses: Dict[str, Any] = {str(route.status): success}
     by_status: Dict[int, List[str]] = {}
-    for code in (*route.errors, *_GENERAL):
+    unknown_parameter = () if route.query is None else ("INVALID_FIELD",)
+    for code in (*route.errors, *unknown_parameter, *_GENERAL):
         codes = by_status.setdefault(STATUS[code], [])
         if code not in codes:
             codes.append(code)
