@@ -73,7 +73,8 @@ class Foundation:
                 raise
             default = Settings().control_api_host
             if _about_host(error) and self.settings.control_api_host != default:
-                self.tell(f"{error} The default, {default}, is used.")
+                sentence = str(error).rstrip(".")
+                self.tell(f"{sentence}. The default, {default}, is used.")
                 self.settings = dataclasses.replace(self.settings, control_api_host=default)
                 return self.serve(target, health)
             # A token that cannot be read has no default: without it the door stays shut.

@@ -204,6 +204,16 @@ def test_a_host_that_means_nothing_is_a_bad_setting(live_with: Callable[..., Liv
     assert otel_tracepoints.status() == {"status": "stopped"}
 
 
+def test_a_host_that_means_nothing_is_told_where_the_default_is_used(
+    live_lenient: Callable[..., Live],
+) -> None:
+    """From the environment: one problem of two sentences, and the API on loopback."""
+    live = live_lenient({"DEBUGIN_CONTROL_API_HOST": "no.such.host.invalid"})
+    (problem,) = ok(live.api.get("/health"))["problems"]
+    assert problem.startswith("DEBUGIN_CONTROL_API_HOST: ")
+    assert problem.endswith(" that means one. The default, 127.0.0.1, is used.")
+
+
 def test_the_api_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """DEBUGIN_CONTROL_API_ENABLED=0 listens nowhere; the Python API works on."""
     monkeypatch.setenv("DEBUGIN_CONTROL_API_ENABLED", "0")
