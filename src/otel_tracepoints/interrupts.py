@@ -18,6 +18,8 @@ import threading
 from types import CodeType, FrameType, FunctionType, MethodType, TracebackType
 from typing import Any, List, Optional
 
+from otel_tracepoints.recursion import FORGIVES, forgive
+
 #: An exception's own slots, whatever its class makes of the names.
 _traceback_of: Any = BaseException.__dict__["__traceback__"].__get__
 _module_of: Any = type.__dict__["__module__"].__get__
@@ -47,6 +49,8 @@ def is_for_application(error: BaseException) -> bool:
     if not issubclass(cls, Exception):
         return True
     if issubclass(cls, (RecursionError, MemoryError)):
+        if FORGIVES:
+            forgive()
         return False
     try:
         return is_from_signal(error) or (_is_foreign(cls) and not _passed_application(_traceback_of(error)))
@@ -58,6 +62,8 @@ def is_from_signal(error: BaseException) -> bool:
     """Whether a signal's handler is in the traceback; for where code of the application runs by design."""
     if not issubclass(type(error), Exception):
         return True
+    if FORGIVES and issubclass(type(error), RecursionError):
+        forgive()  # whose it was, the caller goes on
     handlers: Optional[List[CodeType]] = None
     traceback = _traceback_of(error)
     while traceback is not None:

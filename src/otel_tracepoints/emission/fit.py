@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from otel_tracepoints import semconv
 from otel_tracepoints.model import JsonValue
+from otel_tracepoints.recursion import FORGIVES, forgive
 
 #: Below this a cut string or container would be little more than its own marker.
 _WORTH_CUTTING = 48
@@ -93,6 +94,8 @@ def _dump(value: JsonValue) -> str:
     try:
         text = _encode(value)
     except (TypeError, ValueError, RecursionError):
+        if FORGIVES:
+            forgive()
         # Capture promises plain JSON. Should it ever fail to, this value is lost, not the batch.
         return json.dumps({semconv.JSON_REPR: "<not representable>"})
     if text.isascii():

@@ -18,6 +18,7 @@ from typing import Any, Dict, FrozenSet, Iterator, Tuple
 
 from otel_tracepoints.engine.base import Handler
 from otel_tracepoints.interrupts import is_for_application
+from otel_tracepoints.recursion import FORGIVES, stack
 
 _getframe = sys._getframe
 #: An exception's own slot, whatever its class makes of the name.
@@ -33,9 +34,6 @@ _NOWHERE: Tuple[int, FrozenSet[int]] = (0, frozenset())
 #: Numbers for both tables, one book for all engines of the process.
 numbers: Iterator[int] = itertools.count(1)
 
-
-#: `forgive` has something to do. To be asked first: elsewhere there is no room for a call.
-FORGIVES = sys.version_info < (3, 9, 2)
 
 if not FORGIVES:
 
@@ -64,23 +62,24 @@ if not FORGIVES:
             if is_for_application(error):
                 raise
 
-    def forgive() -> None:
-        """Called where a RecursionError of our own is swallowed; nothing is left of it here."""
-
 else:
-    from otel_tracepoints.engine.recursion import OverflowFlag
-
-    _overflow = OverflowFlag()
+    # See `recursion`. Where the application handles an error above the limit there is no room for a hit.
+    _stack = stack()
+    _limit = sys.getrecursionlimit
 
     def arrived(site: int) -> None:
         """Called by rewritten code when a watched line is reached; raises what is for the application."""
         try:
-            flag = _overflow.flag
+            flag = _stack.overflowed
             before = flag.value
         except RecursionError:
             # The very edge. The error has lifted the limit, so before it was not lifted.
-            _overflow.flag.value = b"\0"
+            _stack.overflowed.value = 0
             return
+        if before:
+            if _stack.depth.value > _limit():
+                return
+            flag.value = 0
         try:
             handlers = SITES.get(site)
             if handlers is not None:
@@ -97,8 +96,12 @@ else:
 
     def dispatch(handlers: Tuple[Handler, ...], frame: FrameType) -> None:
         """Call the handlers; raises only what is for the application."""
-        flag = _overflow.flag
+        flag = _stack.overflowed
         before = flag.value
+        if before:
+            if _stack.depth.value > _limit():
+                return
+            flag.value = 0
         try:
             for handler in handlers:
                 handler(frame)
@@ -109,10 +112,6 @@ else:
                 raise
         finally:
             flag.value = before
-
-    def forgive() -> None:
-        """Called where a RecursionError of our own is swallowed: it has lifted the limit."""
-        _overflow.flag.value = b"\0"
 
 
 def arrived_by_exception(number: int) -> None:

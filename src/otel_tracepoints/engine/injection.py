@@ -77,7 +77,7 @@ class InjectionEngine:
         #: that it has no call for. Shared with the tracer of running frames, which only reads.
         self._unreached: Dict[int, Dict[int, int]] = {}
         self._versions = Versions(self._unreached)
-        self._running = RunningFrames(self._unreached)
+        self._running = RunningFrames(self._unreached, self._look_again)
         self._notes: Dict[str, Tuple[str, ...]] = {}
         self._closed = False
 
@@ -144,6 +144,11 @@ class InjectionEngine:
             self.remove(*self._ledger.every_key())
             self._running.close()
             self._closed = True
+
+    def _look_again(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._running.update()
 
     def _body(self, original: CodeType, parents: Iterable[CodeType]) -> _Body:
         body = self._bodies.get(id(original))

@@ -18,11 +18,16 @@ import threading
 import weakref
 from _thread import get_ident
 from types import FrameType
-from typing import Any, Dict, List, Optional, Sequence, Set
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set
 
+from otel_tracepoints import unpatched
 from otel_tracepoints.engine.holders import Suspendable, frame_of
-from otel_tracepoints.engine.hook import FORGIVES, SITES, dispatch, forgive
+from otel_tracepoints.engine.hook import SITES, dispatch
 from otel_tracepoints.engine.threadstates import ThreadStates, unavailable
+from otel_tracepoints.recursion import FORGIVES, MARGIN, forgive, room
+
+#: Seconds after which a thread that came near its recursion limit is looked at again.
+_UNWOUND = 0.1
 
 _CALL, _LINE, _RETURN = 0, 2, 3
 _SUSPENDABLE = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
@@ -61,10 +66,14 @@ class RunningFrames:
     Args:
         table: Identity of a code object → line → number in `hook.SITES`. Read by the trace
             function at every event, changed by its owner at any time.
+        again: Calls `update` under the owner's lock; called in a thread of its own.
     """
 
-    def __init__(self, table: Dict[int, Dict[int, int]]) -> None:
+    def __init__(self, table: Dict[int, Dict[int, int]], again: Callable[[], None]) -> None:
         self._table = table
+        self._again = again
+        #: Holds one ticket while nobody waits to look again.
+        self._waiting: List[None] = [None]
         self._threads: Dict[int, _Thread] = {}
         self._suspended: Dict[int, Any] = {}
         self._states: Optional[ThreadStates] = None
@@ -92,6 +101,7 @@ class RunningFrames:
         """Other threads are gone; this one goes on as it was."""
         own = self._threads.get(get_ident())
         self._threads.clear()
+        self._waiting = [None]
         if own is not None:
             self._threads[get_ident()] = own
 
@@ -174,6 +184,12 @@ class RunningFrames:
 
     def _called(self, frame: FrameType, interesting: bool) -> None:
         thread = self._thread(frame)
+        if room() < MARGIN:
+            # Where this cannot be entered, the interpreter prints the error, and ends the process
+            # (3.8) or hands the application a SystemError. So not so deep, at the price of hits.
+            self._leave(thread, frame)
+            self._soon_again()
+            return
         if interesting:
             thread.own = True
             return
@@ -209,6 +225,18 @@ class RunningFrames:
         _unmute(thread, frame)
         if not self._suspended:
             self._stop_adopting()
+
+    def _soon_again(self) -> None:
+        try:
+            self._waiting.pop()
+            unpatched.start_new_thread(self._come_back, ())
+        except (IndexError, RuntimeError):
+            pass  # somebody waits; or no thread can be had: until the next probe is set
+
+    def _come_back(self) -> None:
+        unpatched.sleep(_UNWOUND)
+        self._waiting[:] = [None]
+        self._again()
 
     def _adopt_new_threads(self, states: ThreadStates) -> None:
         # The application's own, if it has one, stays: then threads to come are not watched.

@@ -16,9 +16,10 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from otel_tracepoints import unpatched
 from otel_tracepoints.engine.base import CodeSite, Handler, Watch
-from otel_tracepoints.engine.hook import FORGIVES, dispatch, forgive
+from otel_tracepoints.engine.hook import dispatch
 from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.errors import PlacingFailed
+from otel_tracepoints.recursion import FORGIVES, forgive
 
 _Tracer = Callable[[FrameType, str, Any], Any]
 

@@ -21,13 +21,14 @@ from itertools import accumulate, chain, compress, repeat, takewhile, tee
 from types import FrameType
 from typing import Any, Callable, Iterator, List, Optional
 
-from otel_tracepoints import unpatched
+from otel_tracepoints import recursion, unpatched
 
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 #: Of ``c_tracefunc`` in ``PyThreadState``; of ``use_tracing`` and ``c_traceobj`` in 3.8's.
 _TRACEFUNC = 72 if sys.version_info >= (3, 11) else 64
 _USE_TRACING, _TRACEOBJ = 48, 80
 _DIRECT = sys.version_info < (3, 9)
+_DEPTH = recursion.offset(_POINTER)
 _NOBODY = bytes(_POINTER)
 
 #: What a ctypes callback for ``Py_tracefunc`` looks like. The argument of a return is a null
@@ -73,6 +74,12 @@ class _Api:
         functions = map(self.peek, map(operator.add, again, repeat(_TRACEFUNC)), repeat(_POINTER))
         return compress(states, map(operator.eq, functions, repeat(by)))
 
+    def roomy(self, states: Iterator[int]) -> Iterator[int]:
+        """Those that are not near their recursion limit, where a callback could not be entered."""
+        states, again = tee(states)
+        read = map(self.peek, map(operator.add, again, repeat(_DEPTH)), repeat(recursion.SIZE))
+        return compress(states, recursion.has_room(read))
+
 
 def _typed(library: Any, name: str, result: Any, *arguments: Any) -> Any:
     function = library[name]  # Not an attribute: that one would be shared with other users of ctypes.
@@ -113,12 +120,12 @@ class ThreadStates:
         self._keeper: Optional[Any] = None
 
     def set_all(self) -> None:
-        """Give it to every thread that has no other."""
+        """Give it to every thread that has no other, and is not at the edge of its stack."""
         api = self._api
         if _DIRECT:
             self._keep_tracing_possible()
         with _AtOnce():
-            free = api.tracing(_NOBODY)
+            free = api.roomy(api.tracing(_NOBODY))
             if _DIRECT:
                 self._write(free, self._address)
             else:
@@ -287,6 +294,7 @@ def _try_out() -> Optional[str]:
         fits = api.peek(own + _TRACEOBJ, _POINTER) == id(None).to_bytes(_POINTER, sys.byteorder)
         fits = fits and api.peek(own + _USE_TRACING, 4) == (1).to_bytes(4, sys.byteorder)
     api.set_own(None, None)
+    fits = fits and recursion.is_readable()
     if found != wanted or not fits or api.peek(own + _TRACEFUNC, _POINTER) != _NOBODY:
         return "the state of a thread is laid out differently in this build"
     return None
