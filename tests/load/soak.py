@@ -50,7 +50,9 @@ def soak(figures: Figures, mechanism: str, level: str, cycles: int) -> None:
     figures.tell("hooks that differ", after.hooks != before.hooks, "", 0)
     figures.tell("more objects", after.objects - before.objects, "", OBJECTS)
     figures.tell("more blocks of memory", after.blocks - before.blocks - looking, "", BLOCKS)
-    # Without the GIL the allocator keeps pages for each thread, though no block more is in use.
+    # Without the GIL the allocator keeps pages for each thread, though no block more is in use: some
+    # 15 MiB after 300 cycles as after 4,000. (What 3.13 makes immortal there, functions of modules,
+    # classes and their code, is not made by a cycle.)
     free_threaded = not getattr(sys, "_is_gil_enabled", lambda: True)()
     figures.tell("more memory", memory_after - memory, "MiB", None if free_threaded else GROWTH_MIB)
     figures.tell("slower than its twin, before the cycles", untouched, "times")
