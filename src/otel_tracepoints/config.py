@@ -234,7 +234,7 @@ VARIABLES: Tuple[Variable, ...] = (
     Variable("DEBUGIN_EVENT_SINK_URL", "event_sink_url", readers.url),
     Variable("DEBUGIN_EVENT_SINK_PROTOCOL", "event_sink_protocol", readers.one_of(PROTOCOLS)),
     Variable("DEBUGIN_EVENT_SINK_HEADERS", "event_sink_headers", readers.headers),
-    Variable("DEBUGIN_EVENT_SINK_CERTIFICATE", "event_sink_certificate", readers.text),
+    Variable("DEBUGIN_EVENT_SINK_CERTIFICATE", "event_sink_certificate", readers.certificates),
     Variable("TRACEPOINTDEBUG_ENGINE", "engine", readers.one_of(ENGINES)),
     Variable("DEBUGIN_START_STATE", "start_state", readers.one_of(START_STATES)),
     Variable("DEBUGIN_AGENT_TAGS", "agent_tags", readers.words),

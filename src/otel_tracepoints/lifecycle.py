@@ -70,7 +70,7 @@ def launch(
             return _PROCESS.agent
         problems: List[ConfigError] = []
         if settings is not None:
-            chosen = settings.override(**arguments)
+            chosen = _settings(settings).override(**arguments)
         elif lenient:
             chosen, problems = Settings.load_leniently(**arguments)
         else:
@@ -119,9 +119,18 @@ def stop(timeout: float = allowance.STOP_TIMEOUT, *, meanwhile: Optional[Callabl
 
 def _callable(callback: Optional[Callback], argument: str) -> Optional[Callback]:
     if callback is not None and not callable(callback):
-        allowed = "must be callable, or None"
-        raise ConfigError(f"{argument}: {allowed}", {"field": argument, "allowed": allowed})
+        raise _unusable(argument, "must be callable, or None")
     return callback
+
+
+def _settings(settings: Settings) -> Settings:
+    if not isinstance(settings, Settings):
+        raise _unusable("settings", "must be otel_tracepoints.Settings, or None")
+    return settings
+
+
+def _unusable(argument: str, allowed: str) -> ConfigError:
+    return ConfigError(f"{argument}: {allowed}", {"field": argument, "allowed": allowed})
 
 
 def _hook_process() -> None:

@@ -85,6 +85,18 @@ def text(value: Any) -> str:
     return found.strip()
 
 
+def certificates(value: Any) -> str:
+    """A file of certificates, as PEM."""
+    path = text(value)
+    import ssl  # Not for those who give none: the command line reads settings too.
+
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ValueError):
+        raise ValueError("must be a readable file of certificates (PEM)") from None
+    return path
+
+
 def words(value: Any) -> Tuple[str, ...]:
     """Words between commas, or a sequence of them."""
     return tuple(word.strip() for word in _several(value, ",") if word.strip())

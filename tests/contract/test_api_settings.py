@@ -99,6 +99,7 @@ def test_a_configured_token_is_asked_for(live_with: Callable[..., Live]) -> None
         for method, path, body in CALLS[:-2]:
             reply = api.request(method, path, body)
             refused(reply, 401, "UNAUTHORIZED")
+            assert "token" in reply.json["error"] and "REDACTED" not in reply.json["error"]
             assert reply.headers["www-authenticate"].startswith("Bearer")
             assert "[REDACTED]" not in reply.text
         health = ok(api.get("/health", headers=foreign))

@@ -78,7 +78,9 @@ def test_settings_take_the_environments_place(monkeypatch: pytest.MonkeyPatch) -
         ({"enable_control_api": "perhaps"}, "DEBUGIN_CONTROL_API_ENABLED"),
         ({"tracepoint_data_redaction_callback": 7}, "tracepoint_data_redaction_callback"),
         ({"log_data_redaction_callback": "x"}, "log_data_redaction_callback"),
+        ({"settings": {"queue_size": 5}}, "settings"),
         ({"settings": Settings(queue_size=0)}, "DEBUGIN_QUEUE_SIZE"),
+        ({"settings": Settings(event_sink_certificate="no/such.pem")}, "DEBUGIN_EVENT_SINK_CERTIFICATE"),
         ({"settings": Settings(max_pause_ms=-1)}, "DEBUGIN_MAX_PAUSE_MS"),
         ({"settings": Settings(redact_patterns=("(",))}, "DEBUGIN_REDACT_PATTERNS"),
         ({"settings": Settings(redact_names=(1,))}, "DEBUGIN_REDACT_NAMES"),  # type: ignore[arg-type]

@@ -181,7 +181,7 @@ def test_events_survive_a_restart(started: List[Sink], tmp_path: pathlib.Path) -
 
 
 def test_what_cannot_work_is_said_in_a_sentence(tmp_path: pathlib.Path) -> None:
-    """A taken port, a bad store and a bad URL end with 1 and say what to do; bad usage ends with 2."""
+    """A taken port and a bad store end with 1 and say what to do; a bad URL or port is bad usage: 2."""
     other = tmp_path / "notes.txt"
     other.write_text("not a database " * 100)
     with socket.socket() as taken:
@@ -190,10 +190,11 @@ def test_what_cannot_work_is_said_in_a_sentence(tmp_path: pathlib.Path) -> None:
         for arguments, hint in (
             (["--port", str(taken.getsockname()[1])], "--port 0"),
             (["--port", str(closed_port()), "--store", str(other)], "notes.txt"),
-            (["--forward", "nowhere"], "http://host:port"),
             (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
         ):
             result = CliRunner().invoke(command, arguments)
             assert (result.exit_code, hint in result.output) == (1, True), result.output
             assert "Traceback" not in result.output
-    assert CliRunner().invoke(command, ["--port", "70000"]).exit_code == 2
+    for arguments, hint in ((["--forward", "nowhere"], "http://host:port"), (["--port", "70000"], "70000")):
+        result = CliRunner().invoke(command, arguments)
+        assert (result.exit_code, hint in result.output) == (2, True), result.output

@@ -82,10 +82,15 @@ def test_log_sends_message_and_level(api, capsys):
             ["log", "a.py:1", "m", "--tag", "t"],
             {"type": "logpoint", "file": "a.py", "line": 1, "message": "m", "tags": ["t"]},
         ),
+        (["a.py:1", "--watch", "x"], {"file": "a.py", "line": 1, "watch": ["x"]}),
+        (
+            ["--if", "set", "a.py:1", "m", "--level", "WARN"],
+            {"file": "a.py", "line": 1, "condition": "set", "message": "m", "level": "WARN"},
+        ),
     ],
 )
 def test_validate_asks_and_sets_nothing(api, capsys, arguments, body):
-    """``validate set`` and ``validate log`` take the same options and say that nothing was set."""
+    """``validate`` takes what ``set`` and ``log`` take, with or without the word, and sets nothing."""
     api.replies["POST /points/validate"] = (200, POINT)
     assert main(["validate", *arguments]) == 0
     assert api.requests[0].document() == body

@@ -58,6 +58,7 @@ def test_text_is_read(name: str, text: str, field: str, value: Any) -> None:
         ("DEBUGIN_CONTROL_API_PORT", "65536", "integer from 0 to 65535"),
         ("DEBUGIN_CONTROL_API_PORT", "5001.0", "integer from 0 to 65535"),
         ("DEBUGIN_CONTROL_API_ENABLED", "maybe", "1 or 0"),
+        ("DEBUGIN_EVENT_SINK_CERTIFICATE", "/no/such.pem", "file of certificates"),
         ("DEBUGIN_EVENT_SINK_URL", "localhost:4317", "http:// or https://"),
         ("DEBUGIN_EVENT_SINK_PROTOCOL", "udp", "auto, grpc, http/protobuf, http/json"),
         ("DEBUGIN_EVENT_SINK_HEADERS", "novalue", "k=v"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
@@ -40,10 +40,30 @@ def set_logpoint(session: Session, /, **options: Any) -> None:
     session.screen.answer(answer, lambda point: _created(session, point))
 
 
-@click.group("validate")
+class _SetOrLog(click.Group):
+    """``set``, ``log``, or neither of the two words: then the message, or its absence, tells."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: List[str]
+    ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
+        """As in any group, but what is no command's name is an argument already."""
+        if args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return "", validate_either, args
+
+
+@click.group(
+    "validate",
+    cls=_SetOrLog,
+    context_settings={"ignore_unknown_options": True},
+    subcommand_metavar="[set | log] FILE:LINE [MESSAGE] …",
+)
 @session_options
 def validate() -> None:
-    """Ask whether a probe would be accepted; sets nothing."""
+    """Ask whether a probe would be accepted; sets nothing.
+
+    Takes what set and log take. Without either word it is a logpoint if there is a MESSAGE.
+    """
 
 
 @validate.command("set")
@@ -67,8 +87,21 @@ def validate_logpoint(session: Session, /, **options: Any) -> None:
     _validate(session, "logpoint", definition(**options))
 
 
-def _validate(session: Session, kind: str, body: Dict[str, Any]) -> None:
-    answer = session.client.post("/points/validate", {"type": kind, **body})
+@click.command("")
+@probe_options
+@click.argument("message", required=False)
+@watch_option
+@level_option
+@session_options
+@pass_session
+def validate_either(session: Session, /, **options: Any) -> None:
+    """Would this tracepoint, or with a MESSAGE this logpoint, be accepted?"""
+    _validate(session, None, definition(**options))
+
+
+def _validate(session: Session, kind: Optional[str], body: Dict[str, Any]) -> None:
+    body = body if kind is None else {"type": kind, **body}
+    answer = session.client.post("/points/validate", body)
     session.screen.answer(answer, lambda point: _valid(session, point))
 
 

@@ -60,6 +60,8 @@ def _run(host: str, port: int, forward: Optional[str], store: Optional[str], as_
         try:
             sink = SinkServer(host, port, store=store, forward=forward, on_events=printer.submit).start()
         except ConfigError as error:
+            if error.details.get("variable") == "--forward":
+                raise click.BadParameter(error.message, param_hint="--forward") from None
             click.echo(f"Error: {error.message}", err=True)
             return 1
         printer.start()

@@ -60,7 +60,8 @@ class Guard:
             if not is_open and not self._authorised(authorization):
                 raise Refusal(
                     "UNAUTHORIZED",
-                    "This call needs the control API's token, as Bearer in the Authorization header.",
+                    # In words that the redaction of answers leaves alone: what follows "bearer" is a secret.
+                    "This call needs the control API's token, in the Authorization header.",
                     headers={"WWW-Authenticate": 'Bearer realm="otel-tracepoints"'},
                 )
             return
