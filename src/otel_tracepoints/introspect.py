@@ -18,6 +18,7 @@ import decimal
 import enum
 import fractions
 import pathlib
+import sys
 import types
 import uuid
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
@@ -90,6 +91,26 @@ def type_name(cls: type) -> str:
     qualname = _text(_qualname(cls))
     module = _text(_module(cls))
     return qualname if module == "builtins" or not module else f"{module}.{qualname}"
+
+
+def class_named(name: str) -> Any:
+    """What stands at ``module.Qualname``, also where it was defined elsewhere; None where nothing does.
+
+    ``json.JSONDecoder`` calls itself ``json.decoder.JSONDecoder``. Nothing is imported for it.
+    """
+    parts = name.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        found: Any = dict.get(sys.modules, ".".join(parts[:end]))
+        for part in parts[end:]:
+            if is_subtype(type(found), types.ModuleType):
+                found = dict.get(instance_dict(found) or {}, part)
+            elif is_subtype(type(found), type):
+                found = namespace(found).get(part)
+            else:
+                found = None
+        if found is not None:
+            return found
+    return None
 
 
 def _text(name: Any) -> str:

@@ -239,3 +239,37 @@ class TestInstanceDict:
         thread.start()
         thread.join()
         assert started == [threading.get_ident()]
+
+
+class TestClassNamed:
+    """A class by the name that programs use for it."""
+
+    def test_where_it_stands(self) -> None:
+        """In a module or in a class, wherever it was defined; None where nothing stands."""
+        assert introspect.class_named("json.JSONDecoder") is json.JSONDecoder
+        assert introspect.class_named(f"{__name__}.TestClassNamed.Inner") is self.Inner
+        for name in ("json.Nothing", "no.such.Name", "json.decoder.JSONDecoder.decode.x", "json"):
+            assert introspect.class_named(name) is None
+
+    def test_nothing_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """No ``__getattr__`` of a module or a metaclass, and nothing is imported."""
+
+        class Lazy(types.ModuleType):
+            def __getattr__(self, name: str) -> Any:
+                raise AssertionError("__getattr__ ran")
+
+        class Meta(type):
+            def __getattr__(cls, name: str) -> Any:
+                raise AssertionError("__getattr__ ran")
+
+        lazy = Lazy("lazy_one")
+        lazy.Known = Meta("Known", (), {})
+        monkeypatch.setitem(sys.modules, "lazy_one", lazy)
+        before = set(sys.modules)
+        assert introspect.class_named("lazy_one.Known") is lazy.Known
+        for name in ("lazy_one.Other", "lazy_one.Known.Other", "xml.sax.expatreader.ExpatParser"):
+            introspect.class_named(name)
+        assert set(sys.modules) == before
+
+    class Inner:
+        """Named by the class that it stands in."""

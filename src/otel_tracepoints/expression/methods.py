@@ -155,7 +155,11 @@ FUNCTIONS: Dict[str, Tuple[int, int, Function]] = {
 
 
 def is_instance(value: Any, ids: FrozenSet[int], names: FrozenSet[str], state: State) -> bool:
-    """True when a type in the real MRO is one of these: ids of builtin types, ``module.Qualname``s."""
+    """True when a type in the real MRO is one of these: ids of builtin types, ``module.Qualname``s.
+
+    By such a name a type is meant that gives it as its own, or that stands under it in a module, as a
+    program would say it: ``pathlib.Path`` is defined in ``pathlib._local`` since 3.13.
+    """
     mro = introspect.mro(type(value))
     for each in mro:
         if id(each) in ids:
@@ -165,4 +169,9 @@ def is_instance(value: Any, ids: FrozenSet[int], names: FrozenSet[str], state: S
         for each in mro:
             if introspect.type_name(each) in names:
                 return True
+        for name in names:
+            meant = introspect.class_named(name)
+            for each in mro:
+                if each is meant:
+                    return True
     return False

@@ -12,6 +12,7 @@ import datetime
 import decimal
 import enum
 import fractions
+import json
 import pathlib
 import uuid
 from typing import Any, Dict, List, NamedTuple, Tuple
@@ -316,6 +317,12 @@ VECTORS: List[Tuple[str, Dict[str, Any], Any]] = [
     ("isinstance(x, int)", {"x": True}, True),
     ("isinstance(x, (str, float))", {"x": 1}, False),
     ("isinstance(x, datetime.date)", {"x": NOON}, True),
+    # By its own name and by the one that programs use; the names of a module are looked up, nothing more.
+    ("isinstance(x, json.decoder.JSONDecoder)", {"x": json.JSONDecoder()}, True),
+    ("isinstance(x, json.JSONDecoder)", {"x": json.JSONDecoder()}, True),
+    ("isinstance(x, (json.JSONEncoder, json.loads))", {"x": json.JSONDecoder()}, False),
+    ("isinstance(x, pathlib.PurePath)", {"x": pathlib.PurePosixPath("/a")}, True),
+    ("isinstance(x, no.such.Name)", {"x": 1}, False),
     ("isinstance(x, collections.OrderedDict)", {"x": {}}, False),
     ("isinstance(x, no.such.Type)", {"x": {}}, False),
     ("isinstance(x, Exception)", {"x": KeyError()}, True),
