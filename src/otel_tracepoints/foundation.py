@@ -29,6 +29,8 @@ from otel_tracepoints.pipeline import guard_thread
 
 _LOGGER = logging.getLogger("otel_tracepoints")
 
+_TOKENS = ("DEBUGIN_CONTROL_API_TOKEN", "DEBUGIN_CONTROL_API_TOKEN_FILE")
+
 
 class Foundation:
     """Builds the parts, and remembers what was wrong with the settings.
@@ -58,14 +60,21 @@ class Foundation:
         self.problems.append(sentence)
         _LOGGER.warning(sentence)
 
-    def serve(self, target: Target, health: Callable[[], Dict[str, Any]]) -> Optional[ControlServer]:
+    def serve(
+        self, target: Target, health: Callable[[], Dict[str, Any]], *, guarded: bool = False
+    ) -> Optional[ControlServer]:
         """The running control API, or None where it cannot be had and the application comes first.
+
+        Args:
+            target: What it acts on.
+            health: What ``GET /health`` answers.
+            guarded: A token was meant to be needed, on whatever address.
 
         Raises:
             ConfigError: its host or token cannot be used.
             ControlApiError: the address cannot be had on any port.
         """
-        server = ControlServer(self.settings, target, health)
+        server = ControlServer(self.settings, target, health, guarded=guarded)
         try:
             server.start()
         except (TracepointsError, OSError, RuntimeError) as error:
@@ -76,8 +85,15 @@ class Foundation:
                 sentence = str(error).rstrip(".")
                 self.tell(f"{sentence}. The default, {default}, is used.")
                 self.settings = dataclasses.replace(self.settings, control_api_host=default)
-                return self.serve(target, health)
-            # A token that cannot be read has no default: without it the door stays shut.
+                return self.serve(target, health, guarded=guarded)
+            if _about_token(error):
+                # Without any the door would be open that was meant to be shut; without an API the
+                # operator's switch would be gone. So it is as where a token is needed and none given.
+                self.tell(f"{error}. The agent makes a token of its own.")
+                self.settings = dataclasses.replace(
+                    self.settings, control_api_token=None, control_api_token_file=None
+                )
+                return self.serve(target, health, guarded=True)
             self.tell(f"The control API is not served: {error}")
             return None
         return server
@@ -124,6 +140,10 @@ class Foundation:
                 raise
             self.tell(f"The engine {choice} cannot be used: {error.message} The engine auto is used.")
             return create_engine("auto", tool_id=tool_id)
+
+
+def _about_token(error: BaseException) -> bool:
+    return isinstance(error, ConfigError) and str(error.details.get("variable")) in _TOKENS
 
 
 def _about_host(error: BaseException) -> bool:

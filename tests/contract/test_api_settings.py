@@ -17,6 +17,7 @@ from tests.support.live import Live, ok, refused
 
 import otel_tracepoints
 from otel_tracepoints import ConfigError
+from otel_tracepoints.lifecycle import launch
 
 #: Calls of every kind; the last three need no token.
 CALLS = (
@@ -152,6 +153,28 @@ def test_an_address_that_others_reach_gets_a_token(
     assert token not in str(live.sink.logs())
     otel_tracepoints.stop()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("variable", ["DEBUGIN_CONTROL_API_TOKEN", "DEBUGIN_CONTROL_API_TOKEN_FILE"])
+def test_a_token_that_cannot_be_used_is_replaced(
+    live_lenient: Callable[..., Live],
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    """The application starts, the API is served, and the door that was meant to be shut is: a token is made."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    live = live_lenient({variable: "/no such file"})
+    (file,) = tmp_path.iterdir()
+    refused(live.api.post("/sleep"), 401, "UNAUTHORIZED")
+    live.api.token = file.read_text("utf-8").strip()
+    assert ok(live.api.post("/sleep")) == {"state": "sleeping"}
+    (problem,) = ok(live.api.get("/health"))["problems"]
+    assert problem.startswith(f"{variable}: must be ")
+    otel_tracepoints.stop()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/no/such/directory")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/no/such/directory")
+    assert launch({}, lenient=True).control_api_address is None
 
 
 def test_where_no_file_can_be_written_it_stays_on_loopback(

@@ -20,6 +20,7 @@ from otel_tracepoints.control.tracing import Tracing
 from otel_tracepoints.control.wire import WireServer
 from otel_tracepoints.control.workers import Workers
 from otel_tracepoints.emission.threads import OwnThread, start_thread
+from otel_tracepoints.errors import ControlApiError
 
 _LOGGER = logging.getLogger("otel_tracepoints")
 
@@ -43,10 +44,19 @@ class ControlServer:
 
     Args:
         health: What ``GET /health`` answers.
+        guarded: A token is needed on every address, the loopback too; one is made where none is given.
     """
 
-    def __init__(self, settings: Settings, target: Target, health: Callable[[], Dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        target: Target,
+        health: Callable[[], Dict[str, Any]],
+        *,
+        guarded: bool = False,
+    ) -> None:
         self._settings = settings
+        self._guarded = guarded
         self._target = target
         self._health = health
         self._lock = unpatched.Lock()
@@ -69,7 +79,7 @@ class ControlServer:
 
         Raises:
             ConfigError: the token cannot be read, or the host means no address.
-            ControlApiError: the address cannot be had on any port.
+            ControlApiError: the address cannot be had on any port, or a token is needed and cannot be left.
         """
         with self._lock:
             if self._running is None:
@@ -112,11 +122,13 @@ class ControlServer:
         settings = self._settings
         token = configured_token(settings)
         sock = self._bound(_ALL_ADDRESSES if settings.control_api_bind_all else settings.control_api_host)
-        if token is not None or is_loopback(sock.getsockname()[0]):
+        if token is not None or (is_loopback(sock.getsockname()[0]) and not self._guarded):
             return sock, token, None
         made = make_token()
         if made is None:
             sock.close()
+            if self._guarded:
+                raise ControlApiError("No file could be written for the control API's token.")
             _LOGGER.warning(
                 "No file could be written for the control API's token, so it stays on %s", _LOOPBACK
             )
