@@ -41,7 +41,7 @@ def test_probes_by_every_way(live_with: Callable[..., Live], target: TargetMaker
                 max_hits=3,
                 expire_seconds=None,
                 enabled=False,
-                rate_limit=RateLimit(5.0, 1),
+                rate_limit=RateLimit(5, 1),
                 snapshot=CaptureLimits(2, 3, 4, 5),
                 watch=("n",),
             )

@@ -128,3 +128,11 @@ def test_something_else_on_the_port_is_three(api, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "not an agent's control API" in err
+
+
+@pytest.mark.parametrize("arguments", [["show", "\udcff"], ["list", "--tag", "\udcff"], ["remove", "\udcff"]])
+def test_bytes_that_are_no_text_are_the_apis_to_refuse(api, capsys, arguments):
+    """What the shell handed over in another encoding leaves as it was typed; nothing is "unexpected"."""
+    assert main(arguments) == 1
+    assert "%FF" in api.requests[0].target
+    assert "nexpected" not in capsys.readouterr().err

@@ -106,7 +106,7 @@ class Client:
             Refused: the API's own error answer.
             Unreachable: no connection, no answer in time, or not an answer of a control API.
         """
-        parameters = urllib.parse.urlencode(list(query))
+        parameters = urllib.parse.urlencode(list(query), errors="surrogateescape")
         url = self.url + path + ("?" + parameters if parameters else "")
         headers = dict(self._headers)
         data = None

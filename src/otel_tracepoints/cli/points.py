@@ -28,7 +28,8 @@ def point_path(probe_id: str) -> str:
     """
     if not probe_id:
         raise click.UsageError("An ID must not be empty.")
-    return "/points/" + urllib.parse.quote(probe_id, safe="")
+    # Bytes that the terminal's encoding does not have arrive as surrogates; they leave as they were typed.
+    return "/points/" + urllib.parse.quote(probe_id, safe="", errors="surrogateescape")
 
 
 @click.command("list")

@@ -234,7 +234,7 @@ class Number(Kind):
     def render(self, value: Any, redact: Callable[[str], str]) -> Any:  # noqa: ARG002 - a number
         """See `Kind`."""
         # 3600, not 3600.0: what was sent as an integer reads as one.
-        if value is not None and value.is_integer() and abs(value) < 2**53:
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
             return int(value)
         return value
 
