@@ -136,3 +136,26 @@ def test_bytes_that_are_no_text_are_the_apis_to_refuse(api, capsys, arguments):
     assert main(arguments) == 1
     assert "%FF" in api.requests[0].target
     assert "nexpected" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["watch"], 0),
+        (["--url", "list", "watch", "a"], 0),
+        (["--json", "sink"], 0),
+        (["demo", "--keep"], 0),
+        (["demo"], 130),
+        (["list", "--tag", "watch"], 130),
+        (["--token", "watch", "list"], 130),
+        ([], 130),
+    ],
+)
+def test_ctrl_c_before_anything_has_begun(monkeypatch, arguments, code):
+    """It ends the commands that it is meant to end with 0, however early it comes; others with 130."""
+
+    def interrupted(_given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("otel_tracepoints.cli.main._run", interrupted)
+    assert main(arguments) == code

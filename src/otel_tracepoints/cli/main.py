@@ -4,7 +4,7 @@
     1  refused by the API, its sentence on stderr
     2  usage, or an extra that is not installed
     3  cannot connect, with what to do
-    130  interrupted
+    130  interrupted; 0 where Ctrl-C is the way to end the command
 
 Nothing of click is imported before it is known to be there.
 """
@@ -19,6 +19,8 @@ from otel_tracepoints.cli.visible import visible
 from otel_tracepoints.errors import TracepointsError
 
 DONE, REFUSED, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
+#: Options that may stand before the subcommand and are followed by a word.
+_WITH_VALUE = ("--url", "--token", "--token-file")
 #: Modules of each extra, for whoever installed without it.
 _EXTRAS = {
     "click": "cli",
@@ -33,12 +35,13 @@ _EXTRAS = {
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run a command; answers the exit code. No exception but SystemExit leaves it."""
     _prepare_streams()
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         try:
-            code = _run(arguments)
+            code = _run(given)
             sys.stdout.flush()
         except KeyboardInterrupt:
-            code = INTERRUPTED
+            code = DONE if _lasts(given) else INTERRUPTED
     except BrokenPipeError:
         # The reader has what it wanted (``… | head -1``).
         code = DONE
@@ -50,7 +53,18 @@ def main(arguments: Optional[List[str]] = None) -> int:
     return code
 
 
-def _run(arguments: Optional[List[str]]) -> int:
+def _lasts(given: List[str]) -> bool:
+    """Whether the command runs until Ctrl-C, which may come before it has begun."""
+    words = iter(given)
+    for word in words:
+        if word in _WITH_VALUE:
+            next(words, None)
+        elif not word.startswith("-"):
+            return word in ("watch", "sink") or (word == "demo" and "--keep" in given)
+    return False
+
+
+def _run(given: List[str]) -> int:
     try:
         import click
 
@@ -62,7 +76,6 @@ def _run(arguments: Optional[List[str]]) -> int:
 
     session = Session()
     try:
-        given = list(sys.argv[1:] if arguments is None else arguments)
         # Not root.main(): click ends the process itself when a pipe breaks, with a code of its own.
         with root.make_context("otel-tracepoints", given, obj=session) as context:
             code = root.invoke(context)
