@@ -85,6 +85,7 @@ def render(
         ("{value:,}", 1234567, "1,234,567", 1234567),
         ("{value:.2f}", decimal.Decimal("1.555"), "1.56", "1.555"),
         ("{value:%Y/%m}", datetime.datetime(2026, 11, 20), "2026/11", "2026-11-20T00:00:00"),
+        ("{value!s}", datetime.datetime(2026, 11, 20), "2026-11-20 00:00:00", "2026-11-20T00:00:00"),
         ("{value!r}", "a'b", repr("a'b"), "a'b"),
         ("{value!r}", None, "None", "null"),
         ("{value!a:>6}", None, "  None", "null"),

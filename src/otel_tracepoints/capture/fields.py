@@ -106,7 +106,7 @@ def print_field(
     if REDACTED in shown.text:
         return shown
     if conversion:
-        quoted = _repr(value, kind) if conversion != "s" else None
+        quoted = _str(value, kind) if conversion == "s" else _repr(value, kind)
         return _formatted(
             shown,
             shown.text if quoted is None else quoted,
@@ -204,6 +204,13 @@ def _formattable(value: Any) -> Any:
         return value
     if shapes.shape_of(type(value)).kind == shapes.ENUM:
         return scalars.enum_text(value)
+    return None
+
+
+def _str(value: Any, kind: type) -> Optional[str]:
+    # The one type whose text is not what Python's conversion makes of it.
+    if kind is datetime.datetime and scalars.has_safe_zone(value):
+        return str(value)
     return None
 
 
