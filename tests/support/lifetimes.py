@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-#: 3.13 without the GIL, and only it, keeps functions, code and classes for ever, and hides them
-#: from the collector, once a second thread was started
+#: 3.13 without the GIL, and only it, keeps module-level functions, code and classes for ever, and
+#: hides them from the collector, once a second thread was started
 #: (docs.python.org/3.13/howto/free-threading-python.html, "Immortalization").
 _MAY_KEEP = sys.version_info[:2] == (3, 13) and not getattr(sys, "_is_gil_enabled", lambda: True)()
 
