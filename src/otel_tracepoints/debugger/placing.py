@@ -7,7 +7,8 @@ import time
 from types import CodeType
 from typing import Callable, Collection, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from otel_tracepoints.engine.base import CodeSite, Engine, Watch
+from otel_tracepoints.codesite import CodeSite
+from otel_tracepoints.engine.base import Engine, Watch
 from otel_tracepoints.errors import TracepointsError
 from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.model import Location
@@ -170,10 +171,8 @@ class Placer:
         for entry, gate in pairs:
             resolution = self._resolved(entry, look)
             if resolution is not None:
-                sites = [CodeSite(site.code, tuple(site.parents)) for site in resolution.sites]
-                found.append(
-                    _Found(entry, Watch(entry.probe.id, sites, entry.probe.line, gate.__call__), resolution)
-                )
+                watch = Watch(entry.probe.id, resolution.sites, entry.probe.line, gate.__call__)
+                found.append(_Found(entry, watch, resolution))
         if not self._install(path, found) and len(found) > 1:
             for each in found:
                 self._install(path, [each])
@@ -241,7 +240,7 @@ class Placer:
 
     def _place_arriving(self, entry: Entry, gate: Gate, code: CodeType, path: str) -> None:
         line = entry.probe.line
-        sites = [CodeSite(site.code, tuple(site.parents)) for site in self._resolver.sites_in(code, line)]
+        sites = self._resolver.sites_in(code, line)
         if not sites:
             entry.location = None
             self._failed(entry, "The file has changed: no code starts on this line any more.")

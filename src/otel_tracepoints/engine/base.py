@@ -13,26 +13,15 @@ exception or a resumption onto another line. On Python 3.8 to 3.11 it is counted
 from __future__ import annotations
 
 from types import CodeType, FrameType
-from typing import Callable, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import Callable, NamedTuple, Optional, Protocol, Sequence
+
+from otel_tracepoints.codesite import CodeSite
+
+__all__ = ["CodeSite", "Engine", "Handler", "Watch"]
 
 #: Called with the application's frame, in the application's thread, once per arrival. Must not
 #: raise but what is for the application (`interrupts`). The frame's ``f_lineno`` may be trusted for nothing.
 Handler = Callable[[FrameType], None]
-
-
-class CodeSite(NamedTuple):
-    """A code object that holds a line, and where else it can be found.
-
-    Attributes:
-        code: The code object.
-        parents: Code objects that have it among their constants (the enclosing function, class
-            body or module), as far as they can be found; functions that they make later start
-            watched only if they are given. Two code objects may be equal and yet not the same:
-            both fields are about identity.
-    """
-
-    code: CodeType
-    parents: Tuple[CodeType, ...]
 
 
 class Watch(NamedTuple):

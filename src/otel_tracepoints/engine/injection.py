@@ -12,40 +12,21 @@ present one are watched by `running.RunningFrames` until they leave.
 
 from __future__ import annotations
 
-import weakref
 from types import CodeType
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 from otel_tracepoints import unpatched
+from otel_tracepoints.codesite import CodeSite, WeakFunction
 from otel_tracepoints.engine import holders
 from otel_tracepoints.engine.anatomy import Anatomy
-from otel_tracepoints.engine.base import CodeSite, Handler, Watch
+from otel_tracepoints.engine.base import Handler, Watch
+from otel_tracepoints.engine.body import Body
 from otel_tracepoints.engine.hook import SITES, numbers
 from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.engine.running import RunningFrames
 from otel_tracepoints.engine.splice import splice
 from otel_tracepoints.engine.versions import Versions
 from otel_tracepoints.errors import EngineUnavailable, PlacingFailed
-
-#: So many functions of a body are kept in mind, to spare looking for them all over the heap when
-#: the probe goes.
-_REMEMBERED = 1000
-
-
-class _Body:
-    """An original code object with watched lines, and what has been made of it."""
-
-    def __init__(self, original: CodeType) -> None:
-        self.original = original
-        self.anatomy = Anatomy(original)
-        self.current = original
-        #: Line → number of its calls; kept while any line is watched, so that older versions
-        #: that are still being run go on calling.
-        self.numbers: Dict[int, int] = {}
-        #: Code objects whose constants hold this one; originals.
-        self.parents: Dict[int, CodeType] = {}
-        #: Functions that were given a rewritten one, as far as they are still there.
-        self.functions: List[Any] = []
 
 
 class InjectionEngine:
@@ -72,7 +53,7 @@ class InjectionEngine:
         self.reason = f"code rewriting, because Python 3.{sys.version_info[1]} has no sys.monitoring"
         self._lock = unpatched.RLock()
         self._ledger = Ledger()
-        self._bodies: Dict[int, _Body] = {}
+        self._bodies: Dict[int, Body] = {}
         #: Identity of a code object that may still run → line → number, for the watched lines
         #: that it has no call for. Shared with the tracer of running frames, which only reads.
         self._unreached: Dict[int, Dict[int, int]] = {}
@@ -86,24 +67,19 @@ class InjectionEngine:
         self.install_all([Watch(key, sites, line, handler)])
 
     def install_all(self, watches: Sequence[Watch]) -> None:
-        """See `engine.base.Engine.install_all`: each body is rewritten once, the heap searched once."""
+        """See `engine.base.Engine.install_all`: bodies are rewritten once, the heap searched once at most."""
         with self._lock:
             if self._closed:
                 raise PlacingFailed("The engine has been closed.")
             added: List[Tuple[Watch, Watched]] = []
-            bodies: Dict[int, _Body] = {}
+            bodies: Dict[int, Body] = {}
             try:
                 for watch in watches:
-                    for site in watch.sites:
-                        original = self._versions.original(site.code)
-                        watched = self._ledger.add(watch.key, original, watch.line, watch.handler)
-                        if watched is not None:
-                            added.append((watch, watched))
-                        bodies[id(original)] = self._body(original, site.parents)
+                    self._enter(watch, added, bodies)
                 touched = list(bodies.values())
                 for body in touched:
                     self._arm(body)
-                suspended = self._swap(touched)
+                suspended = self._swap(touched, [site for watch in watches for site in watch.sites])
             except Exception as error:
                 # Whatever the library or the interpreter did not like: the application goes on
                 # with what it had.
@@ -150,19 +126,28 @@ class InjectionEngine:
             if not self._closed:
                 self._running.update()
 
-    def _body(self, original: CodeType, parents: Iterable[CodeType]) -> _Body:
+    def _enter(self, watch: Watch, added: List[Tuple[Watch, Watched]], bodies: Dict[int, Body]) -> None:
+        # By itself: a variable that outlives it would be one more who holds the code.
+        for site in watch.sites:
+            original = self._versions.original(site.code)
+            watched = self._ledger.add(watch.key, original, watch.line, watch.handler)
+            if watched is not None:
+                added.append((watch, watched))
+            bodies[id(original)] = self._body(original, site.parents)
+
+    def _body(self, original: CodeType, parents: Iterable[CodeType]) -> Body:
         body = self._bodies.get(id(original))
         if body is None:
-            body = self._bodies[id(original)] = _Body(original)
+            body = self._bodies[id(original)] = Body(original)
         for maker in map(self._versions.original, parents):
             body.parents[id(maker)] = maker
         return body
 
-    def _lines(self, body: _Body) -> Dict[int, Tuple[Handler, ...]]:
+    def _lines(self, body: Body) -> Dict[int, Tuple[Handler, ...]]:
         watched = self._ledger.get(body.original)
         return {} if watched is None else watched.handlers()
 
-    def _arm(self, body: _Body) -> None:
+    def _arm(self, body: Body) -> None:
         """Make the body's calls reach its handlers, in a version that has all of its lines."""
         lines = self._lines(body)
         for line, handlers in lines.items():
@@ -172,9 +157,10 @@ class InjectionEngine:
         if not set(lines) <= set(self._versions.lines(body.current)):
             self._rewrite(body, lines)
 
-    def _rewrite(self, body: _Body, lines: Iterable[int]) -> None:
+    def _rewrite(self, body: Body, lines: Iterable[int]) -> None:
         wanted = {line: body.numbers[line] for line in lines}
-        made = splice(body.anatomy, wanted)
+        # Worked out each time: kept, it would be the largest part of what a probe keeps.
+        made = splice(Anatomy(body.original), wanted)
         if made is None:
             # The line has code, but none of it can be arrived at (it only begins the call).
             body.current = body.original
@@ -182,9 +168,9 @@ class InjectionEngine:
         self._versions.add(made.code, body.original, wanted, made.entrances)
         body.current = made.code
 
-    def _disarm(self, bodies: Sequence[_Body]) -> None:
+    def _disarm(self, bodies: Sequence[Body]) -> None:
         """Take out what nobody watches any more."""
-        changed: List[_Body] = []
+        changed: List[Body] = []
         for body in bodies:
             lines = self._lines(body)
             for line, number in body.numbers.items():
@@ -210,45 +196,47 @@ class InjectionEngine:
             self._note_unreached(body)
         self._running.update()
 
-    def _swap(self, bodies: Sequence[_Body], *, watched: bool = True) -> List[holders.Suspendable]:
+    def _swap(
+        self, bodies: Sequence[Body], sites: Sequence[CodeSite] = (), *, watched: bool = True
+    ) -> List[holders.Suspendable]:
         """Put the present version of each in the place of all others; returns who runs those.
 
         With nothing new to be ``watched``, who has an original may keep it.
         """
-        for body in bodies:
-            self._swap_known(body)
-        # Versions that only those had are gone by now, and need not be looked for.
+        seen: Dict[int, List[WeakFunction]] = {}
+        for site in sites:
+            seen.setdefault(id(self._versions.original(site.code)), []).extend(site.functions)
+        replaced: Dict[int, Body] = {}
         outdated: List[CodeType] = []
-        replaced: Dict[int, _Body] = {}
         for body in bodies:
-            if body.current is body.original:
-                body.functions = []
-            for code in self._versions.family(body.original):
-                if code is not body.current and (watched or code is not body.original):
-                    replaced[id(code)] = body
-                    outdated.append(code)
+            body.exchange(self._versions, seen.get(id(body.original), ()))
+        for body in bodies:
+            # Versions that only those had are gone by now, and need not be looked for.
+            start = len(outdated)
+            outdated.extend(body.outdated(self._versions, watched=watched))
+            replaced.update(dict.fromkeys(map(id, outdated[start:]), body))
+        # Without a search of the heap, if nobody has one whom we do not know of.
+        outdated = holders.held_elsewhere(outdated, self._referring(bodies, sites))
         if not outdated:
             return []
         found = holders.find(outdated)
         for function in found.functions:
-            body = replaced[id(function.__code__)]
-            function.__code__ = body.current
-            if body.current is not body.original and len(body.functions) < _REMEMBERED:
-                body.functions.append(weakref.ref(function))
+            replaced[id(function.__code__)].give(function)
         return found.suspended
 
-    def _swap_known(self, body: _Body) -> None:
-        # The makers first, then what they have made: what they make in between is new already.
-        olds = {id(code): code for code in self._versions.family(body.original) if code is not body.current}
-        for parent in body.parents.values():
-            for owner in self._versions.family(parent):
-                holders.replace_constant(owner, olds, body.current)
-        for reference in body.functions:
-            function = reference()
-            if function is not None and id(function.__code__) in olds:
-                function.__code__ = body.current
+    def _referring(self, bodies: Sequence[Body], sites: Sequence[CodeSite]) -> List[object]:
+        """What of ours, and of the caller's, refers to versions of these or may do so."""
+        ours: List[object] = [*bodies, *sites]
+        ours += (site.parents for site in sites)
+        ours += (other.parents for other in self._bodies.values() if other.parents)
+        for body in bodies:
+            ours += self._versions.entries(body.original)
+            watched = self._ledger.get(body.original)
+            if watched is not None:
+                ours.append(watched)
+        return ours
 
-    def _note_unreached(self, body: _Body) -> None:
+    def _note_unreached(self, body: Body) -> None:
         lines = {line: body.numbers[line] for line in self._lines(body)}
         for code in self._versions.family(body.original):
             own = self._versions.lines(code)
@@ -259,7 +247,7 @@ class InjectionEngine:
                 self._unreached.pop(id(code), None)
 
     def _watch_frames(
-        self, keys: Sequence[str], bodies: Sequence[_Body], suspended: Sequence[holders.Suspendable]
+        self, keys: Sequence[str], bodies: Sequence[Body], suspended: Sequence[holders.Suspendable]
     ) -> None:
         for body in bodies:
             self._note_unreached(body)

@@ -56,6 +56,11 @@ class Versions:
         entry = self._of.get(id(code))
         return {} if entry is None else entry[1]
 
+    def entries(self, original: CodeType) -> List[object]:
+        """What in here refers to an original."""
+        made = list(self._made.get(id(original), ()))
+        return [entry for entry in map(self._of.get, made) if entry is not None]
+
     def family(self, original: CodeType) -> List[CodeType]:
         """The original and all versions of it that are alive."""
         made = (reference() for reference in list(self._made.get(id(original), {}).values()))

@@ -19,7 +19,7 @@ from otel_tracepoints.probes.filecode import FileCode
 from otel_tracepoints.probes.heap import Root
 from otel_tracepoints.probes.modules import (
     LoadedModule,
-    frozen_file_names,
+    frozen_file,
     layout,
     module_named,
     modules_of,
@@ -175,6 +175,8 @@ class Census:
             self._take(path, roots, self._modules_of(path))
         elif known.new_among(roots):
             self._replace(path, roots, known.tree, known.module, known.named)
+        else:
+            known.note(roots)
 
     def _replace(
         self,
@@ -187,7 +189,7 @@ class Census:
         known = self._files.get(path)
         if known is None or known.new_among(roots):
             self._fresh.add(path)
-        made = FileCode([*(known.roots() if known is not None else ()), *roots], tree, module, named)
+        made = FileCode(roots, tree, module, named, known)
         made.index(self._remember)
         self._files[path] = made
 
@@ -209,7 +211,6 @@ class _FileNames:
     def __init__(self, wanted: Set[str], paths: RealPaths, sources: Sources) -> None:
         self._wanted = wanted
         self._paths = paths
-        self._frozen: Optional[Dict[str, str]] = None
         #: Code that was shipped without its source keeps the name it was compiled under.
         self._compiled_as: Dict[str, str] = {}
         for path in wanted:
@@ -225,9 +226,8 @@ class _FileNames:
         if name in self._compiled_as:
             return self._compiled_as[name]
         if name.startswith("<frozen "):
-            if self._frozen is None:
-                self._frozen = frozen_file_names()
-            name = self._frozen.get(name, name)
+            # `python -m` has runpy on its stack: not to be looked up among all modules each time.
+            name = frozen_file(name) or name
         path = self._paths.of(name)
         return path if path in self._wanted else None
 

@@ -5,14 +5,9 @@ from __future__ import annotations
 import dis
 import sys
 import types
-from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Tuple
+from typing import Dict, FrozenSet, Iterable, List, Tuple
 
-
-class FoundCode(NamedTuple):
-    """A live code object, and the live ones whose ``co_consts`` hold it (what an engine installs on)."""
-
-    code: types.CodeType
-    parents: Tuple[types.CodeType, ...]
+from otel_tracepoints.codesite import CodeSite
 
 
 def executable_lines(code: types.CodeType) -> FrozenSet[int]:
@@ -64,7 +59,7 @@ def nested(code: types.CodeType) -> List[types.CodeType]:
     return [constant for constant in code.co_consts if type(constant) is types.CodeType]
 
 
-def with_parents(roots: Iterable[types.CodeType]) -> List[FoundCode]:
+def with_parents(roots: Iterable[types.CodeType]) -> List[CodeSite]:
     """The roots and all code nested in them, each object once, outer before inner."""
     codes: Dict[int, types.CodeType] = {}
     parents: Dict[int, Dict[int, types.CodeType]] = {}
@@ -78,9 +73,9 @@ def with_parents(roots: Iterable[types.CodeType]) -> List[FoundCode]:
         for inner in nested(code):
             parents.setdefault(id(inner), {})[id(code)] = code
             waiting.append(inner)
-    return [FoundCode(code, tuple(parents.get(id(code), {}).values())) for code in codes.values()]
+    return [CodeSite(code, tuple(parents.get(id(code), {}).values())) for code in codes.values()]
 
 
-def sites_in(code: types.CodeType, line: int) -> Tuple[FoundCode, ...]:
+def sites_in(code: types.CodeType, line: int) -> Tuple[CodeSite, ...]:
     """The code objects that hold a line, of module code that is about to run."""
     return tuple(found for found in with_parents([code]) if line in executable_lines(found.code))

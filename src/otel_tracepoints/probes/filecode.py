@@ -11,12 +11,14 @@ import types
 import weakref
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
-from otel_tracepoints.probes.codes import FoundCode
+from otel_tracepoints.codesite import CodeSite, WeakFunction
 from otel_tracepoints.probes.heap import Root
 from otel_tracepoints.probes.holders import Holder, live_holders, tree_holders
 
 #: Code objects that engines make before those that are gone are forgotten.
 _ROOM = 1000
+#: Functions of one code object that are kept in mind; of more than that an engine finds all by itself.
+_MAX_FUNCTIONS = 1000
 
 _Reference = Callable[[], Optional[types.CodeType]]
 
@@ -36,26 +38,42 @@ class _WeakHolder(NamedTuple):
 
 
 class FileCode:
-    """What is known of a file's code; never changed but by `same`, which may come from any thread.
+    """What is known of a file's code; changed by `note` alone, and by `same`, which may come from any thread.
 
     Args:
         roots: Live code.
         tree: The file on disk.
         module: The name of the module that was loaded from it, if one was.
         named: What the module is, or would be, called.
+        before: What was known until now, to which the roots are added.
     """
 
     def __init__(
-        self, roots: Iterable[Root], tree: Optional[types.CodeType], module: Optional[str], named: str
+        self,
+        roots: Iterable[Root],
+        tree: Optional[types.CodeType],
+        module: Optional[str],
+        named: str,
+        before: Optional[FileCode] = None,
     ) -> None:
+        roots = list(roots)
+        found = [*(before.roots() if before is not None else ()), *roots]
         self.tree = tree
         self.module = module
         self.named = named
-        self._roots = {id(root.code): _weakly(root) for root in roots}
+        self._roots = {id(root.code): _weakly(root) for root in found}
         self._known: Dict[int, _Reference] = {id_: root.code for id_, root in self._roots.items()}
         self._by_line: Dict[int, List[_WeakHolder]] = {}
         self._lines: Optional[List[int]] = None
         self._room = _ROOM
+        #: Identity of a code object → the functions that have it, or what was made from it.
+        self._functions: Dict[int, Dict[int, WeakFunction]] = {}
+        #: Identity of a code object that an engine has made → of what it was made from.
+        self._made: Dict[int, int] = {}
+        if before is not None:
+            self._made = dict.copy(before._made)
+            self._functions = {code: _alive(held) for code, held in before._functions.items()}
+        self.note(roots)
 
     def index(self, remember: Callable[[types.CodeType, str], None]) -> None:
         """Work out who holds which lines; has each live code object's name remembered."""
@@ -84,13 +102,29 @@ class FileCode:
             root for root in roots if (found := known.get(id(root.code))) is None or found() is not root.code
         ]
 
-    def same(self, code: types.CodeType) -> None:
-        """Note code that an engine has made from code of this file: it is nothing new."""
-        self._known[id(code)] = weakref.ref(code)
+    def note(self, roots: Iterable[Root]) -> None:
+        """Keep in mind, weakly, which functions have this code."""
+        for root in roots:
+            if root.function is not None:
+                code = self._made.get(id(root.code), id(root.code))
+                held = self._functions.setdefault(code, {})
+                if len(held) <= _MAX_FUNCTIONS:
+                    # A function has one such reference at a time.
+                    held[id(root.function)] = root.function
+        for code, held in list(self._functions.items()):
+            if len(held) > _MAX_FUNCTIONS:
+                alive = _alive(held)
+                self._functions[code] = alive if len(alive) <= _MAX_FUNCTIONS else {}
+
+    def same(self, code: types.CodeType, other: types.CodeType) -> None:
+        """Note that an engine has made ``other`` from code of this file: it is nothing new."""
+        self._known[id(other)] = weakref.ref(other)
+        self._made[id(other)] = self._made.get(id(code), id(code))
         self._room -= 1
         if self._room < 0:
             known = dict.copy(self._known)
             self._known = {key: reference for key, reference in known.items() if reference() is not None}
+            self._made = {key: made for key, made in dict.copy(self._made).items() if key in self._known}
             self._room = _ROOM
 
     def is_alive(self) -> bool:
@@ -103,19 +137,26 @@ class FileCode:
             self._lines = sorted(self._by_line)
         return self._lines
 
-    def at(self, line: int) -> List[Tuple[str, Optional[FoundCode]]]:
+    def at(self, line: int) -> List[Tuple[str, Optional[CodeSite]]]:
         """The names of what holds a line, outermost first, each with its code where that is alive."""
-        found: List[Tuple[str, Optional[FoundCode]]] = []
+        found: List[Tuple[str, Optional[CodeSite]]] = []
         for holder in self._by_line.get(line, ()):
             code = holder.code() if holder.code is not None else None
             parents = (parent() for parent in holder.parents)
-            live = FoundCode(code, tuple(each for each in parents if each is not None)) if code else None
+            live: Optional[CodeSite] = None
+            if code is not None:
+                functions = tuple(self._functions.get(id(code), {}).values())
+                live = CodeSite(code, tuple(each for each in parents if each is not None), functions)
             found.append((holder.name, live))
         return found
 
 
 def _weakly(root: Root) -> _WeakRoot:
     return _WeakRoot(weakref.ref(root.code), root.module, root.qualname)
+
+
+def _alive(held: Dict[int, WeakFunction]) -> Dict[int, WeakFunction]:
+    return {key: function for key, function in held.items() if function() is not None}
 
 
 def _holder(holder: Holder) -> _WeakHolder:

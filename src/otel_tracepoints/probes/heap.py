@@ -27,8 +27,10 @@ import operator
 import sys
 import sysconfig
 import types
+import weakref
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
+from otel_tracepoints.codesite import WeakFunction
 from otel_tracepoints.probes.modules import loaded_modules
 
 #: Objects looked at behind the globals of a module; functions are found on the heap without it.
@@ -48,11 +50,13 @@ class Root(NamedTuple):
     Attributes:
         module: The ``__name__`` of its globals, where known.
         qualname: What its function says it is called; a decorator may have changed it.
+        function: The function it was found by, where an engine has use for it: before 3.12.
     """
 
     code: types.CodeType
     module: Optional[str]
     qualname: Optional[str]
+    function: Optional[WeakFunction] = None
 
 
 class Pass(NamedTuple):
@@ -194,7 +198,9 @@ def _only(roots: Iterable[Root], is_wanted: IsWanted) -> List[Root]:
 
 def _of_function(function: types.FunctionType) -> Root:
     name = function.__qualname__
-    return Root(function.__code__, _name_of(function.__globals__), name if type(name) is str else None)
+    qualname = name if type(name) is str else None
+    reference: Any = weakref.ref(function) if sys.version_info < (3, 12) else None
+    return Root(function.__code__, _name_of(function.__globals__), qualname, reference)
 
 
 def _of_frame(code: types.CodeType, namespace: Any) -> Root:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import types
 from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
-from otel_tracepoints.probes.codes import FoundCode, executable_lines, with_parents
+from otel_tracepoints.codesite import CodeSite
+from otel_tracepoints.probes.codes import executable_lines, with_parents
 from otel_tracepoints.probes.heap import Root
 from otel_tracepoints.probes.naming import full_name, qualname_within, tree_names
 
@@ -22,7 +23,7 @@ class Holder(NamedTuple):
     lines: FrozenSet[int]
     name: str
     order: Tuple[int, int]
-    live: Optional[FoundCode]
+    live: Optional[CodeSite]
 
 
 def live_holders(

@@ -103,6 +103,12 @@ def module_namespace(module: object) -> Optional[Dict[str, Any]]:
     return namespace if type(namespace) is dict else None
 
 
+def frozen_file(name: str) -> Optional[str]:
+    """``<frozen os>`` → the file of that module: a name out of `frozen_file_names`."""
+    module = module_named(name[len("<frozen ") : -1])
+    return module.file if module is not None and module.file and _is_frozen(module) else None
+
+
 def frozen_file_names() -> Dict[str, str]:
     """``<frozen os>`` → the file of that module: what code of frozen modules calls its file."""
     return {f"<frozen {module.name}>": module.file for module in loaded_modules() if _is_frozen(module)}

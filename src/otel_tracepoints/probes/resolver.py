@@ -11,9 +11,10 @@ import bisect
 import types
 from typing import Callable, Collection, Dict, NamedTuple, Optional, Sequence, Set, Tuple
 
+from otel_tracepoints.codesite import CodeSite
 from otel_tracepoints.errors import LineNotExecutable
 from otel_tracepoints.probes.census import Census
-from otel_tracepoints.probes.codes import FoundCode, sites_in
+from otel_tracepoints.probes.codes import sites_in
 from otel_tracepoints.probes.filecode import FileCode
 from otel_tracepoints.probes.matching import FileMatcher
 from otel_tracepoints.probes.modules import is_loading, modules_of, specs_exist
@@ -45,7 +46,7 @@ class Resolution(NamedTuple):
     file: str
     module: Optional[str]
     imported: bool
-    sites: Tuple[FoundCode, ...]
+    sites: Tuple[CodeSite, ...]
     functions: Tuple[str, ...]
 
 
@@ -120,7 +121,7 @@ class Resolver:
         """Files of which code has been found that had not been there before; each is told once."""
         return self._census.take_fresh()
 
-    def sites_in(self, code: types.CodeType, line: int) -> Tuple[FoundCode, ...]:
+    def sites_in(self, code: types.CodeType, line: int) -> Tuple[CodeSite, ...]:
         """The code objects that hold a line, of module code that is about to run (`ImportWatcher`).
 
         Remembers what all its code is called, which code objects before 3.11 do not know.
@@ -138,7 +139,7 @@ class Resolver:
             self._names.remember(other, self._names.of(code))
             known = self._census.known(path)
             if known is not None:
-                known.same(other)
+                known.same(code, other)
 
     def function_name(self, code: types.CodeType) -> str:
         """``pkg.mod.Class.method`` of any code object. Hit path: a look-up, no I/O, never raises."""
