@@ -132,3 +132,64 @@ def test_code_that_an_engine_made_is_nothing_new(loaded: Loaded) -> None:
     resolver.resolve(loaded.path, 2)
     assert resolver.take_fresh() == set()
     assert resolver.function_name(made) == resolver.function_name(code)
+
+
+exchanged = pytest.mark.skipif(sys.version_info >= (3, 12), reason="no code is exchanged from 3.12 on")
+
+MAKER = "def outer():\n    def inner():\n        return 1\n    return inner\n"
+
+
+def functions(resolver: Resolver, path: str, line: int = 2) -> List[Any]:
+    (site,) = resolver.resolve(path, line).sites
+    return [function() for function in site.functions]
+
+
+@exchanged
+def test_sites_name_the_functions_that_were_seen(loaded: Loaded) -> None:
+    """Wherever those are kept, and those that were made since the last look; weakly."""
+    resolver = Resolver()
+    assert functions(resolver, loaded.path) == [loaded.module.work]
+    code = loaded.module.work.__code__
+    kept = [{"kept": (types.FunctionType(code, {"__name__": "another"}),)}]
+    assert {id(each) for each in functions(resolver, loaded.path)} == {
+        id(loaded.module.work),
+        id(kept[0]["kept"][0]),
+    }
+    kept.clear()
+    assert [each for each in functions(resolver, loaded.path) if each is not None] == [loaded.module.work]
+
+
+@exchanged
+def test_functions_of_code_that_an_engine_made_are_those_of_the_original(loaded: Loaded) -> None:
+    """A closure that was made under a probe is known at the next probe on it."""
+    exec(compile(MAKER, loaded.path, "exec"), loaded.module.__dict__)
+    del loaded.module.work
+    outer: Any = loaded.module.outer
+    resolver = Resolver()
+    kept = [outer()]
+    assert functions(resolver, loaded.path, 3) == kept
+    original = kept[0].__code__
+    made = original.replace(co_name="made")
+    resolver.same_function(loaded.path, original, made)
+    again = made.replace(co_name="again")
+    resolver.same_function(loaded.path, made, again)
+    kept += [types.FunctionType(code, {"__name__": loaded.name}) for code in (made, again)]
+    assert {id(each) for each in functions(resolver, loaded.path, 3)} == set(map(id, kept))
+
+
+@exchanged
+def test_functions_beyond_number_are_not_kept_in_mind(loaded: Loaded) -> None:
+    """Of code that thousands of functions have none is named: an engine has to find them all by itself."""
+    resolver = Resolver()
+    code = loaded.module.work.__code__
+    many = [types.FunctionType(code, {}) for _ in range(1001)]
+    assert functions(resolver, loaded.path) == []
+    del many[:]
+    gc.collect()
+    assert functions(resolver, loaded.path) == [loaded.module.work]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="code is exchanged before 3.12")
+def test_where_no_code_is_exchanged_no_function_is_named(loaded: Loaded) -> None:
+    """From 3.12 on nothing is spent on what no engine asks for."""
+    assert functions(Resolver(), loaded.path) == []

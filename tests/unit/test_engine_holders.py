@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import Any, Dict, List
+import threading
+import weakref
+from types import CodeType, FunctionType
+from typing import Any, Callable, Dict, List
 
 import pytest
 from tests.support.codes import Program
@@ -94,3 +97,106 @@ def test_no_code_of_the_application_runs() -> None:
     names: Dict[str, Any] = Program(SOURCE).run()
     traps = [Trap(), {"x": Trap()}, names["outer"](Trap())]
     assert len(holders.find([traps[2].__code__]).functions) == 1
+
+
+def codes_of_nobody() -> List[CodeType]:
+    """A code object that nobody refers to but this list."""
+    module = compile("def f(wait):\n    wait()\n    yield 1\n", "/nowhere/nobody.py", "exec")
+    return [each for each in module.co_consts if type(each) is CodeType]
+
+
+def maker_of(code: CodeType) -> CodeType:
+    return maker_of.__code__.replace(co_consts=(None, code))
+
+
+def traceback_of(code: CodeType) -> object:
+    try:
+        list(FunctionType(code, {})(None))
+    except TypeError as error:
+        return error.__traceback__
+    raise AssertionError
+
+
+HOLDERS: Dict[str, Callable[[CodeType], object]] = {
+    "function": lambda code: FunctionType(code, {}),
+    "suspended": lambda code: FunctionType(code, {})(None),
+    "constant": maker_of,
+    "tuple": lambda code: (code, 1),
+    "dictionary": lambda code: {"code": code},
+    "traceback": traceback_of,
+}
+
+
+@pytest.mark.parametrize("kind", HOLDERS)
+def test_whoever_holds_a_code_object_is_noticed(kind: str) -> None:
+    """One single holder of any kind is one too many, unless it is named; without any there is nothing to look for."""
+    codes = codes_of_nobody()
+    assert holders.held_elsewhere(codes, []) == []
+    holder = HOLDERS[kind](codes[0])
+    assert len(holders.held_elsewhere(codes, [])) == 1
+    assert len(holders.held_elsewhere(codes, [(), {}, [1]])) == 1
+    del holder
+    assert holders.held_elsewhere(codes, []) == []
+
+
+def test_who_is_named_is_counted_once() -> None:
+    """A holder that is named accounts for its own reference, however often it is named, and for no other."""
+    codes = codes_of_nobody()
+    named = (codes[0],)
+    assert holders.held_elsewhere(codes, [named]) == []
+    function = FunctionType(codes[0], {})
+    assert len(holders.held_elsewhere(codes, [named, named])) == 1
+    assert holders.held_elsewhere(codes, [named, function, named]) == []
+
+
+def test_of_two_the_one_that_is_held_is_named() -> None:
+    """Code objects that are equal are told apart."""
+    codes = codes_of_nobody() + codes_of_nobody()
+    assert codes[0] == codes[1]
+    function = FunctionType(codes[1], {})
+    (held,) = holders.held_elsewhere(codes, [])
+    assert held is function.__code__
+
+
+def test_frames_that_run_account_for_themselves() -> None:
+    """Code that threads are running is held by their frames; by a function besides, if that is there as well."""
+    functions = [FunctionType(codes_of_waiting().pop(), {})]
+    codes = [functions[0].__code__]
+    started, end = threading.Event(), threading.Event()
+    threads = [threading.Thread(target=functions[0], args=(started.set, end.wait)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert started.wait(10)
+        while len(holders._running({id(codes[0])})) < len(threads):
+            pass
+        assert holders.held_elsewhere(codes, functions) == []
+        assert len(holders.held_elsewhere(codes, [])) == 1
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
+
+
+def codes_of_waiting() -> List[CodeType]:
+    module = compile("def f(start, wait):\n    start()\n    wait(10)\n", "/nowhere/wait.py", "exec")
+    return [each for each in module.co_consts if type(each) is CodeType]
+
+
+def test_no_frame_is_kept() -> None:
+    """What a caller's variables hold goes when the caller returns, and not with the next collection."""
+
+    class Kept:
+        pass
+
+    def caller() -> Any:
+        kept = Kept()
+        assert holders.held_elsewhere(codes_of_nobody(), []) == []
+        return weakref.ref(kept)
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert caller()() is None
+    finally:
+        gc.enable()

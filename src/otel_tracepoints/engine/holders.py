@@ -59,7 +59,7 @@ def held_elsewhere(codes: List[CodeType], known: Sequence[object]) -> List[CodeT
         known: What else may refer to them, directly, and does not change meanwhile.
     """
     unique = {id(each): each for each in (codes, *known)}
-    frames = _frames()
+    frames = _running(set(map(id, codes)))
     accounted = Counter(map(id, gc.get_referents(*unique.values())))
     accounted.update(map(id, map(_code_of_frame, frames)))
     return [code for code in codes if sys.getrefcount(code) - _IN_PASSING > accounted[id(code)]]
@@ -70,13 +70,18 @@ _IN_PASSING = 2
 _code_of_frame = operator.attrgetter("f_code")
 
 
-def _frames() -> List[FrameType]:
-    """The frames on the stacks of all threads, each once."""
+def _running(codes: Set[int]) -> List[FrameType]:
+    """The frames of these on the stacks of all threads, each once.
+
+    Of others none is kept: what they hold would be let go here, and not where the application does.
+    """
     found: Dict[int, FrameType] = {}
-    for innermost in sys._current_frames().values():
-        frame: Optional[FrameType] = innermost
+    waiting = list(sys._current_frames().values())
+    while waiting:
+        frame: Optional[FrameType] = waiting.pop()
         while frame is not None:
-            found[id(frame)] = frame
+            if id(frame.f_code) in codes:
+                found[id(frame)] = frame
             frame = frame.f_back
     return list(found.values())
 
