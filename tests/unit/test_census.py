@@ -178,6 +178,30 @@ def test_functions_of_code_that_an_engine_made_are_those_of_the_original(loaded:
 
 
 @exchanged
+def test_functions_stay_known_when_code_of_their_file_is_new(loaded: Loaded, large: List[int]) -> None:
+    """Also where the look that finds the new code is not one at everything, and sees the old functions no more."""
+    resolver = Resolver()
+    gc.collect()
+    gc.disable()
+    try:
+        functions(resolver, loaded.path)
+        code = loaded.module.work.__code__
+        made = code.replace(co_name="made")
+        resolver.same_function(loaded.path, code, made)
+        gc.collect(1)
+        functions(resolver, loaded.path)  # by the module; those are old from here on
+        by_hand = loaded.run({})
+        under = types.FunctionType(made, {})
+        sites = resolver.resolve(loaded.path, 2).sites
+    finally:
+        gc.enable()
+    named = {id(site.code): [function() for function in site.functions] for site in sites}
+    assert named[id(code)] == [loaded.module.work, under]
+    assert named[id(by_hand.__code__)] == [by_hand]
+    assert len(large) == 1
+
+
+@exchanged
 def test_functions_beyond_number_are_not_kept_in_mind(loaded: Loaded) -> None:
     """Of code that thousands of functions have none is named: an engine has to find them all by itself."""
     resolver = Resolver()

@@ -30,7 +30,7 @@ def other():
 def outer():
     def inner():
         return 5  # TAG: inner
-    return inner
+    return inner  # TAG: made
 def generator():
     yield 1  # TAG: one
     yield 2  # TAG: two
@@ -247,30 +247,25 @@ def test_makers_are_told_first(engine: InjectionEngine, searched: List[int]) -> 
     assert searched == []
 
 
-def test_a_probed_maker_of_a_probed_function(engine: InjectionEngine, searched: List[int]) -> None:
-    """A function and what it makes, probed one after the other and taken off: nothing is searched for."""
-    program = Program(
-        """
-        def outer():
-            x = 1  # TAG: outer
-            def inner():
-                return 5  # TAG: inner
-            return inner
-        """
-    )
-    outer = program.run()["outer"]
+@pytest.mark.parametrize("together", [True, False])
+def test_a_probed_maker_of_a_probed_function(
+    engine: InjectionEngine, searched: List[int], together: bool
+) -> None:
+    """A function and what it makes, probed at once or one after the other, and taken off: no search."""
+    program = Loaded()
+    outer = program.names["outer"]
     kept = outer()
-    hits: List[str] = []
-    for tag, function in (("inner", kept), ("outer", outer)):
-        references: Any = (weakref.ref(function),)
-        sites = [CodeSite(code, parents, references) for code, parents, _ in program.sites(tag)]
-        engine.install(tag, sites, program.tags[tag], lambda frame, tag=tag: hits.append(tag))  # type: ignore[misc]
+    if together:
+        engine.install_all([program.watch("inner", kept), program.watch("made", outer)])
+    else:
+        engine.install_all([program.watch("inner", kept)])
+        engine.install_all([program.watch("made", outer)])
     assert (kept(), outer()()) == (5, 5)
-    assert hits == ["inner", "outer", "inner"]
-    engine.remove("outer")
+    assert program.hits == ["inner", "made", "inner"]
+    engine.remove("made")
     engine.remove("inner")
     assert (kept(), outer()()) == (5, 5)
-    assert len(hits) == 3
+    assert len(program.hits) == 3
     assert searched == []
 
 
