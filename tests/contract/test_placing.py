@@ -147,6 +147,65 @@ def test_probe_fires_in(live: Live, target: TargetMaker, tag: str) -> None:
     assert live.counts(point) == {"emitted": expected}
 
 
+SEVERAL = """
+    def bare(function):
+        def wrapper(*args):
+            given = len(args)  # TAG: wrapper
+            return function(*args)
+        return wrapper
+
+    class Thing:
+        @bare
+        def method(self):
+            x = 1  # TAG: first
+            return x  # TAG: second
+        @bare
+        def another(self):
+            return 2
+
+    def outer():
+        def inner():
+            return 3  # TAG: inner
+        return inner
+    kept = [outer() for _ in range(3)]
+"""
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="nothing is exchanged from 3.12 on")
+def test_one_more_probe_does_not_search_the_heap(
+    live: Live, target: TargetMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set, removed and set again, in methods, wrappers and closures: what the look has seen is all there is."""
+    from otel_tracepoints.engine import holders
+
+    program = target(SEVERAL)
+    thing, kept = program.Thing(), program.kept
+    # Its first look goes through everything, and takes time enough for anything to happen.
+    live.remove(live.logpoint(program, "first", "here"))
+    searched = []
+    monkeypatch.setattr(holders, "find", lambda codes: searched.append(codes) or holders.Holders([], []))
+    expected = {"first": 1, "second": 1, "wrapper": 2, "inner": 4}
+    for _ in range(2):
+        points = {tag: live.logpoint(program, tag, "here") for tag in expected}
+        assert (thing.method(), thing.another()) == (1, 2)
+        assert [function() for function in (*kept, program.outer())] == [3] * 4
+        assert {tag: live.counts(point)["emitted"] for tag, point in points.items()} == expected
+        for point in points.values():
+            live.remove(point)
+    assert searched == []
+
+
+def test_a_function_keeps_its_name_when_one_of_its_probes_goes(live: Live, target: TargetMaker) -> None:
+    """What hits say of the function is the same with one probe in it as with two."""
+    program = target(SEVERAL)
+    thing = program.Thing()
+    point, other = live.tracepoint(program, "first"), live.tracepoint(program, "second")
+    thing.method()
+    live.remove(other)
+    thing.method()
+    assert [hit["function"] for hit in live.hits(point)] == [f"{program.name}.Thing.method"] * 2
+
+
 def test_pending_probe_fires_in_the_module_body(live: Live, target: TargetMaker) -> None:
     """A probe set before the import is pending, becomes active with it, and sees the module's own lines."""
     program = target(

@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List
 import pytest
 from tests.support.lifetimes import skip_if_functions_are_kept
 
-from otel_tracepoints.probes import census, heap
+from otel_tracepoints.probes import census, heap, modules
 from otel_tracepoints.probes.resolver import Resolver
 
 #: Functions that an earlier test has left behind must not be of the file of the next.
@@ -217,3 +217,26 @@ def test_functions_beyond_number_are_not_kept_in_mind(loaded: Loaded) -> None:
 def test_where_no_code_is_exchanged_no_function_is_named(loaded: Loaded) -> None:
     """From 3.12 on nothing is spent on what no engine asks for."""
     assert functions(Resolver(), loaded.path) == []
+
+
+def test_what_python_m_has_on_its_stack_costs_no_look_through_all_modules(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of a frozen module is looked up by itself, and means what it means among all of them."""
+    frozen = modules.frozen_file_names()
+    assert {name: modules.frozen_file(name) for name in frozen} == frozen
+    assert modules.frozen_file("<frozen no_such_module>") is None
+    assert modules.frozen_file(f"<frozen {loaded.name}>") is None
+    skip_if_functions_are_kept()  # and hidden: then all modules are where to look
+    resolver = Resolver()
+    found(resolver, loaded.path)
+
+    def all_modules(_: object) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(modules, "modules_of", all_modules)
+    monkeypatch.setattr(census, "modules_of", all_modules)
+    names: Dict[str, Any] = {}
+    exec(compile("def look(): return found()", "<frozen runpy>", "exec"), names)
+    names["found"] = lambda: found(resolver, loaded.path)
+    assert names["look"]() == [loaded.module.work.__code__]

@@ -95,6 +95,9 @@ class Placer:
                 del self._wanted[entry.path]
                 self._watcher.unwatch(entry.path)
         self._engine.remove(*(entry.probe.id for entry in entries))
+        for path, line in {(entry.path, entry.probe.line) for entry in entries if entry.path in self._wanted}:
+            # Where others are left in a function it may be of other code again.
+            self._name(path, self._resolver.sites_seen(path, line))
 
     def has(self, entry: Entry) -> bool:
         """Whether this entry was placed, or waits for its module, and was not removed since."""

@@ -106,6 +106,11 @@ class Resolver:
         known = self._census.known(path)
         return self.look(path) if known is None else self._within(path, known)
 
+    def sites_seen(self, path: str, line: int) -> Tuple[CodeSite, ...]:
+        """The live code objects that hold a line, of what the last look saw."""
+        known = self._census.known(path)
+        return tuple(found for _, found in known.at(line) if found is not None) if known is not None else ()
+
     @property
     def owes(self) -> bool:
         """Whether the last looks may have missed some code: `look_everywhere` would find it."""
