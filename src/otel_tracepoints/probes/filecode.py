@@ -71,8 +71,9 @@ class FileCode:
         #: Identity of a code object that an engine has made → of what it was made from.
         self._made: Dict[int, int] = {}
         if before is not None:
-            self._made = dict.copy(before._made)
-            self._functions = {code: _alive(held) for code, held in before._functions.items()}
+            self._made = before._living_made()
+            held = ((code, _alive(functions)) for code, functions in before._functions.items())
+            self._functions = {code: functions for code, functions in held if functions}
         self.note(roots)
 
     def index(self, remember: Callable[[types.CodeType, str], None]) -> None:
@@ -124,8 +125,12 @@ class FileCode:
         if self._room < 0:
             known = dict.copy(self._known)
             self._known = {key: reference for key, reference in known.items() if reference() is not None}
-            self._made = {key: made for key, made in dict.copy(self._made).items() if key in self._known}
+            self._made = self._living_made()
             self._room = _ROOM
+
+    def _living_made(self) -> Dict[int, int]:
+        made = dict.copy(self._made)
+        return {key: of for key, of in made.items() if (code := self._known.get(key)) and code() is not None}
 
     def is_alive(self) -> bool:
         """Whether any code of it is left that was found on its own."""
