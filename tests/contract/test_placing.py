@@ -195,6 +195,33 @@ def test_one_more_probe_does_not_search_the_heap(
     assert searched == []
 
 
+@pytest.mark.parametrize("tag", ["wrapper", "first", "inner"])
+def test_a_probe_that_was_there_before_the_module_can_be_set_again(
+    live: Live, target: TargetMaker, tag: str
+) -> None:
+    """Removed after its module was looked at with the probe in it, and set again, it fires as before."""
+    program = target(SEVERAL)
+    point = live.logpoint(program, tag, "here")
+
+    def call() -> None:
+        program.Thing().method()
+        program.outer()()
+
+    call()
+    gc.collect()
+    gc.disable()  # A collection has everything looked at anew.
+    try:
+        other = live.logpoint(program, "second", "here")
+        hits = live.counts(point)["emitted"]
+        live.remove(other)
+        live.remove(point)
+        point = live.logpoint(program, tag, "here")
+        call()
+        assert live.counts(point) == {"emitted": hits}
+    finally:
+        gc.enable()
+
+
 def test_a_function_keeps_its_name_when_one_of_its_probes_goes(live: Live, target: TargetMaker) -> None:
     """What hits say of the function is the same with one probe in it as with two."""
     program = target(SEVERAL)

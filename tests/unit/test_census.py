@@ -7,12 +7,13 @@ import gc
 import itertools
 import sys
 import types
+import weakref
 from typing import Any, Dict, Iterator, List
 
 import pytest
 from tests.support.lifetimes import skip_if_functions_are_kept
 
-from otel_tracepoints.probes import census, heap, modules
+from otel_tracepoints.probes import census, heap, modules, originals
 from otel_tracepoints.probes.resolver import Resolver
 
 #: Functions that an earlier test has left behind must not be of the file of the next.
@@ -128,7 +129,7 @@ def test_code_that_an_engine_made_is_nothing_new(loaded: Loaded) -> None:
     resolver.take_fresh()
     made = code.replace(co_name="made")
     loaded.module.work.__code__ = made
-    resolver.same_function(loaded.path, code, made)
+    resolver.same_function(code, made)
     resolver.resolve(loaded.path, 2)
     assert resolver.take_fresh() == set()
     assert resolver.function_name(made) == resolver.function_name(code)
@@ -170,9 +171,9 @@ def test_functions_of_code_that_an_engine_made_are_those_of_the_original(loaded:
     assert functions(resolver, loaded.path, 3) == kept
     original = kept[0].__code__
     made = original.replace(co_name="made")
-    resolver.same_function(loaded.path, original, made)
+    resolver.same_function(original, made)
     again = made.replace(co_name="again")
-    resolver.same_function(loaded.path, made, again)
+    resolver.same_function(made, again)
     kept += [types.FunctionType(code, {"__name__": loaded.name}) for code in (made, again)]
     assert {id(each) for each in functions(resolver, loaded.path, 3)} == set(map(id, kept))
 
@@ -187,7 +188,7 @@ def test_functions_stay_known_when_code_of_their_file_is_new(loaded: Loaded, lar
         functions(resolver, loaded.path)
         code = loaded.module.work.__code__
         made = code.replace(co_name="made")
-        resolver.same_function(loaded.path, code, made)
+        resolver.same_function(code, made)
         gc.collect(1)
         functions(resolver, loaded.path)  # by the module; those are old from here on
         by_hand = loaded.run({})
@@ -240,3 +241,26 @@ def test_what_python_m_has_on_its_stack_costs_no_look_through_all_modules(
     exec(compile("def look(): return found()", "<frozen runpy>", "exec"), names)
     names["found"] = lambda: found(resolver, loaded.path)
     assert names["look"]() == [loaded.module.work.__code__]
+
+
+def test_what_was_made_of_code_is_kept_in_mind_weakly_and_within_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first of a chain is answered, as long as it lives; entries of code that is gone go in time."""
+    monkeypatch.setattr(originals, "_ROOM", 20)
+    book = originals.Originals()
+    code = compile("0", "original.py", "eval")
+    made = code.replace(co_name="made")
+    again = made.replace(co_name="again")
+    book.note(code, made)
+    book.note(made, again)
+    book.note(again, code)
+    assert [book.of(each) is code for each in (code, made, again)] == [True] * 3
+    for _ in range(100):
+        book.note(code, code.replace(co_name="passing"))
+    assert len(book._made) <= 23
+    assert book.of(again) is code
+    kept = weakref.ref(code)
+    del code
+    assert kept() is None
+    assert book.of(again) is again

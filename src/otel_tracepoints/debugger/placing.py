@@ -84,7 +84,7 @@ class Placer:
             self._want(entry, gate)
         look = None if resolution is None else _constant(resolution)
         for path, group in _by_path(pairs).items():
-            self._hook(path, group, look or self._look(path))
+            self._hook(group, look or self._look(path))
         self._catch_up({entry.probe.id for entry, _ in pairs})
 
     def remove(self, entries: Sequence[Entry]) -> None:
@@ -97,7 +97,7 @@ class Placer:
         self._engine.remove(*(entry.probe.id for entry in entries))
         for path, line in {(entry.path, entry.probe.line) for entry in entries if entry.path in self._wanted}:
             # Where others are left in a function it may be of other code again.
-            self._name(path, self._resolver.sites_seen(path, line))
+            self._name(self._resolver.sites_seen(path, line))
 
     def has(self, entry: Entry) -> bool:
         """Whether this entry was placed, or waits for its module, and was not removed since."""
@@ -165,20 +165,20 @@ class Placer:
         for path in self._resolver.take_fresh():
             pairs = [pair for id, pair in self._wanted.get(path, {}).items() if id not in placed]
             if pairs and path != but:
-                self._hook(path, pairs, self._resolver.seen(path))
+                self._hook(pairs, self._resolver.seen(path))
         if self._resolver.owes:
             self._poke()
 
-    def _hook(self, path: str, pairs: Iterable[Pair], look: Optional[Callable[[int], Resolution]]) -> None:
+    def _hook(self, pairs: Iterable[Pair], look: Optional[Callable[[int], Resolution]]) -> None:
         found: List[_Found] = []
         for entry, gate in pairs:
             resolution = self._resolved(entry, look)
             if resolution is not None:
                 watch = Watch(entry.probe.id, resolution.sites, entry.probe.line, gate.__call__)
                 found.append(_Found(entry, watch, resolution))
-        if not self._install(path, found) and len(found) > 1:
+        if not self._install(found) and len(found) > 1:
             for each in found:
-                self._install(path, [each])
+                self._install([each])
 
     def _want(self, entry: Entry, gate: Gate) -> None:
         if entry.path not in self._wanted:
@@ -203,13 +203,13 @@ class Placer:
             self._failed(entry, error.message)
             return None
 
-    def _install(self, path: str, found: Sequence[_Found]) -> bool:
+    def _install(self, found: Sequence[_Found]) -> bool:
         """Hook these, all or none; a failure is noted on each of them."""
         watches = [each.watch for each in found]
         message: Optional[str] = None
         try:
             self._engine.install_all(watches)
-            self._name(path, [site for watch in watches for site in watch.sites])
+            self._name([site for watch in watches for site in watch.sites])
         except TracepointsError as error:
             message = error.message
         except Exception:
@@ -249,17 +249,17 @@ class Placer:
             self._failed(entry, "The file has changed: no code starts on this line any more.")
             return
         self._engine.install(entry.probe.id, sites, line, gate.__call__)
-        self._name(path, sites)
+        self._name(sites)
         entry.functions = tuple(dict.fromkeys(self._resolver.function_name(site.code) for site in sites))
         entry.location = Location(path, line, entry.functions)
         entry.imported = True
         _succeeded(entry)
 
-    def _name(self, path: str, sites: Sequence[CodeSite]) -> None:
+    def _name(self, sites: Sequence[CodeSite]) -> None:
         """What the engine made of code is called like that code; before 3.11 it does not know so itself."""
         codes = {id(code): code for site in sites for code in (site.code, *site.parents)}
         for code in codes.values():
-            self._resolver.same_function(path, code, self._engine.replacement(code))
+            self._resolver.same_function(code, self._engine.replacement(code))
 
     @staticmethod
     def _failed(entry: Entry, message: str) -> None:

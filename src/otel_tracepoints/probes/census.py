@@ -24,6 +24,7 @@ from otel_tracepoints.probes.modules import (
     module_named,
     modules_of,
 )
+from otel_tracepoints.probes.originals import Originals
 from otel_tracepoints.probes.paths import RealPaths
 from otel_tracepoints.probes.sources import Sources, module_name_on_path, path_entries
 
@@ -42,8 +43,13 @@ class Census:
     """Which code of which files is alive."""
 
     def __init__(
-        self, paths: RealPaths, sources: Sources, remember: Callable[[types.CodeType, str], None]
+        self,
+        paths: RealPaths,
+        sources: Sources,
+        remember: Callable[[types.CodeType, str], None],
+        originals: Originals,
     ) -> None:
+        self._originals = originals
         self._paths = paths
         self._sources = sources
         self._remember = remember
@@ -76,19 +82,19 @@ class Census:
         stale = {each for each in wanted if age is None or self._ages.get(each) != age}
         roots: Dict[str, List[Root]] = {}
         if stale and (self._small or (path in stale and not modules)):
-            names.sort(self._everything(names), roots)
-            names.sort(heap.near(_namespaces(modules), names.__contains__).roots, roots)
+            self._sort(names, self._everything(names), roots)
+            self._sort(names, heap.near(_namespaces(modules), names.__contains__).roots, roots)
         elif path in stale:
             names = _FileNames({path}, self._paths, self._sources)
-            names.sort(heap.near(_namespaces(modules), names.__contains__).roots, roots)
+            self._sort(names, heap.near(_namespaces(modules), names.__contains__).roots, roots)
             self.owed = True
             stale = {path}
         else:
-            names.sort(heap.young(names.__contains__).roots, roots)
+            self._sort(names, heap.young(names.__contains__).roots, roots)
             self.owed = self.owed or bool(stale)
             stale = set()
-        names.sort(heap.running(names.__contains__), roots)
-        names.sort(heap.behind(_namespaces(modules), names.__contains__), roots)
+        self._sort(names, heap.running(names.__contains__), roots)
+        self._sort(names, heap.behind(_namespaces(modules), names.__contains__), roots)
         for each, found in roots.items():
             if each != path:
                 self._admit(each, found)
@@ -104,10 +110,10 @@ class Census:
         names = _FileNames(set(paths), self._paths, self._sources)
         modules = self._modules(set(paths))
         roots: Dict[str, List[Root]] = {}
-        names.sort(self._everything(names), roots)
-        names.sort(heap.running(names.__contains__), roots)
+        self._sort(names, self._everything(names), roots)
+        self._sort(names, heap.running(names.__contains__), roots)
         for path in paths:
-            names.sort(heap.behind(_namespaces(modules.get(path, ())), names.__contains__), roots)
+            self._sort(names, heap.behind(_namespaces(modules.get(path, ())), names.__contains__), roots)
             self._take(path, roots.get(path, []), modules.get(path, []))
             self._ages[path] = age
         self.owed = False
@@ -150,6 +156,15 @@ class Census:
             self._named[path] = [module.name for module in modules]
         return modules
 
+    def _sort(self, names: _FileNames, roots: Iterable[Root], into: Dict[str, List[Root]]) -> None:
+        """Put code where it belongs."""
+        original = self._originals.of
+        for root in roots:
+            path = names.path_of(root.code.co_filename)
+            if path is not None:
+                code = original(root.code)
+                into.setdefault(path, []).append(root if code is root.code else root._replace(code=code))
+
     def _everything(self, names: _FileNames) -> List[Root]:
         found = heap.whole(names.__contains__)
         self._small = found.functions <= _FEW_FUNCTIONS
@@ -190,7 +205,7 @@ class Census:
         if known is None or known.new_among(roots):
             self._fresh.add(path)
         made = FileCode(roots, tree, module, named, known)
-        made.index(self._remember)
+        made.index(self._remember, self._originals)
         self._files[path] = made
 
     def _forget_some(self, wanted: Set[str]) -> None:
@@ -230,10 +245,3 @@ class _FileNames:
             name = frozen_file(name) or name
         path = self._paths.of(name)
         return path if path in self._wanted else None
-
-    def sort(self, roots: Iterable[Root], into: Dict[str, List[Root]]) -> None:
-        """Put code where it belongs."""
-        for root in roots:
-            path = self.path_of(root.code.co_filename)
-            if path is not None:
-                into.setdefault(path, []).append(root)

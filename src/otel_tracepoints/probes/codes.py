@@ -5,9 +5,10 @@ from __future__ import annotations
 import dis
 import sys
 import types
-from typing import Dict, FrozenSet, Iterable, List, Tuple
+from typing import Dict, FrozenSet, Iterable, List, Optional, Tuple
 
 from otel_tracepoints.codesite import CodeSite
+from otel_tracepoints.probes.originals import Originals
 
 
 def executable_lines(code: types.CodeType) -> FrozenSet[int]:
@@ -59,7 +60,7 @@ def nested(code: types.CodeType) -> List[types.CodeType]:
     return [constant for constant in code.co_consts if type(constant) is types.CodeType]
 
 
-def with_parents(roots: Iterable[types.CodeType]) -> List[CodeSite]:
+def with_parents(roots: Iterable[types.CodeType], originals: Optional[Originals] = None) -> List[CodeSite]:
     """The roots and all code nested in them, each object once, outer before inner."""
     codes: Dict[int, types.CodeType] = {}
     parents: Dict[int, Dict[int, types.CodeType]] = {}
@@ -70,7 +71,7 @@ def with_parents(roots: Iterable[types.CodeType]) -> List[CodeSite]:
         if id(code) in codes:
             continue
         codes[id(code)] = code
-        for inner in nested(code):
+        for inner in nested(code) if originals is None else map(originals.of, nested(code)):
             parents.setdefault(id(inner), {})[id(code)] = code
             waiting.append(inner)
     return [CodeSite(code, tuple(parents.get(id(code), {}).values())) for code in codes.values()]

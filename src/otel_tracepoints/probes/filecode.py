@@ -14,9 +14,8 @@ from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequenc
 from otel_tracepoints.codesite import CodeSite, WeakFunction
 from otel_tracepoints.probes.heap import Root
 from otel_tracepoints.probes.holders import Holder, live_holders, tree_holders
+from otel_tracepoints.probes.originals import Originals
 
-#: Code objects that engines make before those that are gone are forgotten.
-_ROOM = 1000
 #: Functions of one code object that are kept in mind; of more than that an engine finds all by itself.
 _MAX_FUNCTIONS = 1000
 
@@ -38,10 +37,10 @@ class _WeakHolder(NamedTuple):
 
 
 class FileCode:
-    """What is known of a file's code; changed by `note` alone, and by `same`, which may come from any thread.
+    """What is known of a file's code; changed by `note` alone.
 
     Args:
-        roots: Live code.
+        roots: Live code; originals, where it was made by an engine.
         tree: The file on disk.
         module: The name of the module that was loaded from it, if one was.
         named: What the module is, or would be, called.
@@ -65,20 +64,16 @@ class FileCode:
         self._known: Dict[int, _Reference] = {id_: root.code for id_, root in self._roots.items()}
         self._by_line: Dict[int, List[_WeakHolder]] = {}
         self._lines: Optional[List[int]] = None
-        self._room = _ROOM
         #: Identity of a code object → the functions that have it, or what was made from it.
         self._functions: Dict[int, Dict[int, WeakFunction]] = {}
-        #: Identity of a code object that an engine has made → of what it was made from.
-        self._made: Dict[int, int] = {}
         if before is not None:
-            self._made = before._living_made()
             held = ((code, _alive(functions)) for code, functions in before._functions.items())
             self._functions = {code: functions for code, functions in held if functions}
         self.note(roots)
 
-    def index(self, remember: Callable[[types.CodeType, str], None]) -> None:
+    def index(self, remember: Callable[[types.CodeType, str], None], originals: Originals) -> None:
         """Work out who holds which lines; has each live code object's name remembered."""
-        holders = live_holders(self.roots(), self.tree, self.module)
+        holders = live_holders(self.roots(), self.tree, self.module, originals)
         for holder in holders:
             if holder.live is not None:
                 self._known[id(holder.live.code)] = weakref.ref(holder.live.code)
@@ -107,8 +102,7 @@ class FileCode:
         """Keep in mind, weakly, which functions have this code."""
         for root in roots:
             if root.function is not None:
-                code = self._made.get(id(root.code), id(root.code))
-                held = self._functions.setdefault(code, {})
+                held = self._functions.setdefault(id(root.code), {})
                 if len(held) <= _MAX_FUNCTIONS:
                     # A function has one such reference at a time.
                     held[id(root.function)] = root.function
@@ -116,21 +110,6 @@ class FileCode:
             if len(held) > _MAX_FUNCTIONS:
                 alive = _alive(held)
                 self._functions[code] = alive if len(alive) <= _MAX_FUNCTIONS else {}
-
-    def same(self, code: types.CodeType, other: types.CodeType) -> None:
-        """Note that an engine has made ``other`` from code of this file: it is nothing new."""
-        self._known[id(other)] = weakref.ref(other)
-        self._made[id(other)] = self._made.get(id(code), id(code))
-        self._room -= 1
-        if self._room < 0:
-            known = dict.copy(self._known)
-            self._known = {key: reference for key, reference in known.items() if reference() is not None}
-            self._made = self._living_made()
-            self._room = _ROOM
-
-    def _living_made(self) -> Dict[int, int]:
-        made = dict.copy(self._made)
-        return {key: of for key, of in made.items() if (code := self._known.get(key)) and code() is not None}
 
     def is_alive(self) -> bool:
         """Whether any code of it is left that was found on its own."""

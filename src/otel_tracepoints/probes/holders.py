@@ -9,6 +9,7 @@ from otel_tracepoints.codesite import CodeSite
 from otel_tracepoints.probes.codes import executable_lines, with_parents
 from otel_tracepoints.probes.heap import Root
 from otel_tracepoints.probes.naming import full_name, qualname_within, tree_names
+from otel_tracepoints.probes.originals import Originals
 
 
 class Holder(NamedTuple):
@@ -27,7 +28,10 @@ class Holder(NamedTuple):
 
 
 def live_holders(
-    roots: Sequence[Root], tree: Optional[types.CodeType], module: Optional[str]
+    roots: Sequence[Root],
+    tree: Optional[types.CodeType],
+    module: Optional[str],
+    originals: Optional[Originals] = None,
 ) -> List[Holder]:
     """All live code of a file: the roots that were found, and what is nested in them.
 
@@ -35,6 +39,7 @@ def live_holders(
         roots: What was found on its own.
         tree: The file on disk, for the qualified names that code has not before 3.11.
         module: The module's name, for roots that do not know it.
+        originals: What to take for the code that engines have put among constants.
     """
     by_place = tree_names(tree) if tree is not None else {}
     # Outer code first, so that the parents of a code object have their names before it.
@@ -45,7 +50,7 @@ def live_holders(
         name = by_place.get((code.co_name, code.co_firstlineno)) or _root_name(root)
         known[id(code)] = (root.module or module, name)
     holders: List[Holder] = []
-    for depth, found in enumerate(with_parents(root.code for root in roots)):
+    for depth, found in enumerate(with_parents((root.code for root in roots), originals)):
         code = found.code
         if id(code) not in known:
             parent = found.parents[0]

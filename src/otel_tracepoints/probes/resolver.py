@@ -19,6 +19,7 @@ from otel_tracepoints.probes.filecode import FileCode
 from otel_tracepoints.probes.matching import FileMatcher
 from otel_tracepoints.probes.modules import is_loading, modules_of, specs_exist
 from otel_tracepoints.probes.naming import FunctionNames
+from otel_tracepoints.probes.originals import Originals
 from otel_tracepoints.probes.paths import RealPaths
 from otel_tracepoints.probes.sources import Sources
 
@@ -64,7 +65,8 @@ class Resolver:
         self._paths = RealPaths()
         self._names = FunctionNames()
         self._sources = Sources()
-        self._census = Census(self._paths, self._sources, self._names.remember)
+        self._originals = Originals()
+        self._census = Census(self._paths, self._sources, self._names.remember, self._originals)
         self._files = FileMatcher(self._paths, deny, self._census.file_names)
 
     def match(self, file: str) -> str:
@@ -79,7 +81,7 @@ class Resolver:
         """Exactly the lines that `resolve` accepts, of a path that `match` answered."""
         self._names.prepare()
         # By itself, since it takes no turns with those who place probes.
-        code = Census(self._paths, self._sources, self._names.remember).look(path)
+        code = Census(self._paths, self._sources, self._names.remember, self._originals).look(path)
         lines = {line: tuple(dict.fromkeys(name for name, _ in code.at(line))) for line in code.lines()}
         return FileLines(path, _is_imported(code), lines)
 
@@ -138,13 +140,11 @@ class Resolver:
         """Whether one of these may have been loaded without being in ``sys.modules``."""
         return specs_exist(lambda file: self._paths.of(file) in paths)
 
-    def same_function(self, path: str, code: types.CodeType, other: types.CodeType) -> None:
-        """Note that ``other`` was made of ``code`` of this file, and is called like it."""
+    def same_function(self, code: types.CodeType, other: types.CodeType) -> None:
+        """Note that ``other`` was made of ``code``, and is called like it."""
         if other is not code:
             self._names.remember(other, self._names.of(code))
-            known = self._census.known(path)
-            if known is not None:
-                known.same(code, other)
+            self._originals.note(code, other)
 
     def function_name(self, code: types.CodeType) -> str:
         """``pkg.mod.Class.method`` of any code object. Hit path: a look-up, no I/O, never raises."""
