@@ -20,7 +20,7 @@ from types import CodeType, FrameType
 from typing import Any, Callable, Counter, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from otel_tracepoints.engine import create_engine
-from otel_tracepoints.engine.base import CodeSite, Watch
+from otel_tracepoints.engine.base import Watch
 from otel_tracepoints.probes.importing import ImportWatcher
 from otel_tracepoints.probes.resolver import Resolver
 from tests.oracle.workloads import WORKLOADS, Workload
@@ -132,7 +132,7 @@ def by_probes(count: Count, run: Callable[[], Any], after: bool, report: Dict[st
         def hit(frame: FrameType) -> None:
             count.add(frame.f_code, line)
 
-        return Watch(f"{path}:{line}", [CodeSite(*site) for site in sites], line, hit)
+        return Watch(f"{path}:{line}", sites, line, hit)
 
     def install(watches: List[Watch]) -> None:
         # One by one in small files, which is how clients do it.
