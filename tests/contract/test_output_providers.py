@@ -146,3 +146,22 @@ def test_metrics_about_itself(live_lenient: Callable[[Dict[str, str]], Live], ta
     for metric in live.sink.metrics():
         names = {name for each in metric["points"] for name in each["attributes"]}
         assert names <= {"probe.type", "outcome"}
+
+
+def test_spans_that_nobody_exports_are_told_of(tmp_path: pathlib.Path) -> None:
+    """Hits on spans of a provider without a span processor are seen nowhere, and `explain` says so."""
+    run(
+        tmp_path,
+        """
+        nowhere = TracerProvider()
+        trace.set_tracer_provider(nowhere)
+        point = agent.set_tracepoint(program.__file__, 3)
+        assert "exports no span" not in agent._debugger.explain(point)["summary"]
+        with nowhere.get_tracer("app").start_as_current_span("request"):
+            program.work(1)
+        sink(0, 0, 1)
+        assert "exports no span" in agent._debugger.explain(point)["summary"]
+        nowhere.add_span_processor(SimpleSpanProcessor(exporter))
+        assert "exports no span" not in agent._debugger.explain(point)["summary"]
+        """,
+    )

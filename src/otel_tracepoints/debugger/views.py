@@ -57,7 +57,7 @@ class Views:
             "error": _error(entry),
             "eventSink": self._emitter.status(),
         }
-        notes = self._engine.notes(entry.probe.id)
+        notes = [*self._engine.notes(entry.probe.id), *(self._emitter.notes() if entry.last_hit_ns else ())]
         answer["summary"] = " ".join([summarise(entry, answer, awake=awake), *notes])
         return answer
 

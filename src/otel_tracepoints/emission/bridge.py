@@ -177,6 +177,13 @@ def application_logger() -> Optional[Any]:
     return provider.get_logger(semconv.SCOPE_NAME, SCOPE_VERSION, schema_url=semconv.SCHEMA_URL)
 
 
+def application_spans_leave() -> bool:
+    """False if the application's TracerProvider has nobody to give its spans to."""
+    provider = trace_api.get_tracer_provider()
+    known = type(provider).__name__ == "TracerProvider"
+    return not known or _at_work(provider, "_active_span_processor._span_processors") is not None
+
+
 def _at_work(provider: Any, *outlets: str) -> Optional[Any]:
     """The provider, or None where all that it is given is lost.
 

@@ -12,7 +12,7 @@ import sys
 import time
 from _queue import SimpleQueue  # not queue.SimpleQueue, which gevent replaces
 from types import FrameType
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from otel_tracepoints import config
 from otel_tracepoints.config import Settings
@@ -134,6 +134,16 @@ class Emitter:
             "lastError": self._health.last_error,
             **self._accounts.counts(),
         }
+
+    def notes(self) -> Sequence[str]:
+        """Sentences for a person about hits that were emitted and yet are seen nowhere."""
+        if not self._accounts.counts()["onSpans"] or bridge.application_spans_leave():
+            return ()
+        told = (
+            "Hits within a span of the application stay on it, and its TracerProvider exports no span: "
+            "OTEL_TRACES_EXPORTER may be none."
+        )
+        return (told,)
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was submitted before has been sent or given up; False if time ran out."""
