@@ -142,7 +142,7 @@ def run_python(code: str, environment: Optional[Mapping[str, str]] = None, timeo
     }
     env.update(environment or {})
     done = subprocess.run(
-        [sys.executable, "-W", "ignore:.*use of fork:DeprecationWarning", "-c", code],
+        [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", code],
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -97,7 +97,7 @@ def test_a_probe_set_while_a_thread_is_being_left_is_hit_there() -> None:
 
     table: Any = Raced()
     engine._table = table
-    engine._global, engine._local = settrace._tracers(table, lambda: None)
+    engine._global, engine._local = settrace._tracers(table, lambda: None, None)
     sys.settrace(engine._global)
     watched()
     watched()

@@ -1,4 +1,4 @@
-"""What a build without the GIL makes dear, and the hit path therefore does not do."""
+"""What a build without the GIL makes dear or dangerous, and the agent therefore does not do."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
+from tests.support.processes import run_python
 
 from otel_tracepoints import introspect
 from otel_tracepoints.emission.spans import SpanBudget
@@ -63,3 +64,54 @@ def time_in_another_thread(function):
 def test_what_another_thread_noted_is_found_as_quickly(make):
     """A dict with integers for keys is asked in the way that takes 0.1 and not 19 µs on 3.13t."""
     assert time_in_another_thread(make()) < 10e-6
+
+
+FRAMES = """
+import sys, threading, time
+from otel_tracepoints.engine.base import CodeSite
+from otel_tracepoints.engine.monitoring import MonitoringEngine
+from otel_tracepoints.engine.settrace import SettraceEngine
+from otel_tracepoints.probes import heap
+from otel_tracepoints.probes.resolver import Resolver
+
+def deep(n):
+    total = n
+    return deep(n - 1) + total if n else 0
+
+over = False
+def work():
+    while not over:
+        threads = [threading.Thread(target=deep, args=(n,)) for n in (10, 30, 60)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+workers = [threading.Thread(target=work) for _ in range(4)]
+for worker in workers:
+    worker.start()
+resolver, line = Resolver(), deep.__code__.co_firstlineno + 1
+for engine in (MonitoringEngine(), SettraceEngine()):
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        hit = threading.Event()
+        resolver.look(__file__)
+        for _ in range(100):
+            heap.running(str.__len__)
+        engine.install("p", [CodeSite(deep.__code__, ())], line, lambda frame, hit=hit: hit.set())
+        assert hit.wait(30)
+        engine.remove("p")
+    engine.close()
+over = True
+for worker in workers:
+    worker.join()
+assert not sys._is_gil_enabled()
+print("alive")
+"""
+
+
+def test_no_frames_of_other_threads_are_followed(tmp_path):
+    """Probes come and go while threads start, call, return and end: to look at their frames would crash the interpreter."""
+    program = tmp_path / "frames.py"
+    program.write_text(FRAMES, "utf-8")
+    assert run_python(f"import runpy; runpy.run_path({str(program)!r}, run_name='__main__')") == "alive\n"

@@ -24,10 +24,11 @@ import collections
 import sys
 import time
 from types import CodeType
-from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints import unpatched
 from otel_tracepoints.engine.base import CodeSite, Handler, Watch
+from otel_tracepoints.engine.hook import dispatch
 from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.errors import EngineUnavailable, PlacingFailed
 from otel_tracepoints.interrupts import is_for_application
@@ -68,8 +69,16 @@ class MonitoringEngine:
         self._gil = getattr(sys, "_is_gil_enabled", lambda: True)
         #: The events that each code object has, by its identity.
         self._armed: Dict[int, int] = {}
-        self._line_callback = _line_callback(self._table, monitoring.DISABLE)
-        self._start_callback = _start_callback(self._table, monitoring.DISABLE)
+        #: Callbacks that may be about to switch a location off; only without the GIL.
+        self._deciding: Set[object] = set()
+        if self._gil():
+            self._line_callback = _line_callback(self._table, monitoring.DISABLE)
+            self._start_callback = _start_callback(self._table, monitoring.DISABLE)
+        else:
+            self._line_callback = _line_callback_without_gil(self._table, monitoring.DISABLE, self._deciding)
+            self._start_callback = _start_callback_without_gil(
+                self._table, monitoring.DISABLE, self._deciding
+            )
         self.tool_id: Optional[int]
         self.tool_id, self.reason = self._take_tool_id(tool_id)
         self._register()
@@ -165,7 +174,7 @@ class MonitoringEngine:
             self._table[id(watched.code)] = watched.handlers()
         restart = False
         if added and not self._gil():
-            _let_callbacks_return((self._line_callback, self._start_callback))
+            _let_callbacks_return(self._deciding)
             restart, rearm = any(rearm), [False] * len(rearm)
         for watched, again in zip(added, rearm):
             self._arm(watched, again)
@@ -239,12 +248,56 @@ def _line_callback(table: _Table, disable: object) -> Callable[[CodeType, int], 
     return on_line
 
 
+def _line_callback_without_gil(
+    table: _Table, disable: object, deciding: Set[object]
+) -> Callable[[CodeType, int], object]:
+    """The same where others run meanwhile: it says that it decides, and then looks again."""
+    getframe = sys._getframe
+
+    def on_line(code: CodeType, line: int) -> object:
+        try:
+            handlers = table[id(code)][line]
+        except KeyError:
+            me = object()
+            try:
+                deciding.add(me)
+                handlers = table[id(code)][line]
+            except KeyError:
+                return disable
+            finally:
+                deciding.discard(me)
+        try:
+            dispatch(handlers, getframe(1))
+        except RecursionError:
+            pass
+        return None
+
+    return on_line
+
+
 def _start_callback(table: _Table, disable: object) -> Callable[[CodeType, int], object]:
     def on_start(code: CodeType, _offset: int) -> object:
         # Its presence brings the LINE event, which is the one that counts. On 3.13.0 and 3.14
         # DISABLE would take that event away again.
         if id(code) not in table:
             return disable
+        return None
+
+    return on_start
+
+
+def _start_callback_without_gil(
+    table: _Table, disable: object, deciding: Set[object]
+) -> Callable[[CodeType, int], object]:
+    def on_start(code: CodeType, _offset: int) -> object:
+        if id(code) not in table:
+            me = object()
+            try:
+                deciding.add(me)
+                if id(code) not in table:
+                    return disable
+            finally:
+                deciding.discard(me)
         return None
 
     return on_start
@@ -266,20 +319,14 @@ def _line_of_start(code: CodeType) -> Optional[int]:
     return None
 
 
-def _let_callbacks_return(callbacks: Sequence[Callable[..., object]]) -> None:
+def _let_callbacks_return(deciding: Set[object]) -> None:
     """Wait (at most 50 ms) for the callbacks that are deciding now; others see the new table.
 
-    One that is on its way to DISABLE is its thread's innermost frame; one that has found
-    handlers has theirs above it. One that has just returned may still be waiting, in C, for the
-    lock of its code object, which is held for microseconds: hence the wait in any case.
+    One that has just returned may still be waiting, in C, for the lock of its code object, which
+    is held for microseconds: hence the wait in any case.
     """
-    codes = [callback.__code__ for callback in callbacks]
-    present = list(sys._current_frames().values())
-    deciding = [frame for frame in present if any(frame.f_code is code for code in codes)]
     deadline = time.monotonic() + 0.05
     while True:
         unpatched.sleep(0.0005)
-        present = list(sys._current_frames().values())
-        deciding = [frame for frame in deciding if any(frame is other for other in present)]
         if not deciding or time.monotonic() > deadline:
             return

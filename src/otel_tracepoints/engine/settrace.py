@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from types import CodeType, FrameType
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints import unpatched
 from otel_tracepoints.engine.base import CodeSite, Handler, Watch
@@ -20,6 +20,7 @@ from otel_tracepoints.engine.hook import dispatch
 from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.errors import PlacingFailed
 from otel_tracepoints.recursion import FORGIVES, forgive
+from otel_tracepoints.stacks import innermost_frames, sees_own_thread_only
 
 _Tracer = Callable[[FrameType, str, Any], Any]
 
@@ -50,7 +51,10 @@ class SettraceEngine:
         self._lock = unpatched.RLock()
         self._ledger = Ledger()
         self._table: Dict[int, Dict[int, Tuple[Handler, ...]]] = {}
-        self._global, self._local = _tracers(self._table, self._soon_again)
+        #: Threads that have taken in their own frames since the last probe was set.
+        self._adopted: Set[int] = set()
+        called = self._adopt_own if sees_own_thread_only() else None
+        self._global, self._local = _tracers(self._table, self._soon_again, called)
         self._notes: Dict[str, Tuple[str, ...]] = {}
         self._states: Any = None
         self._foreign = False
@@ -120,6 +124,7 @@ class SettraceEngine:
         )
         if foreign:
             notes.append(FOREIGN)
+        self._adopted.clear()
         if to_come is None:
             threading.settrace(self._global)
         if here is None:
@@ -128,7 +133,7 @@ class SettraceEngine:
             why = self._all_threads()
             if why is not None:
                 notes.append(FROM_NOW_ON.format(why))
-        for frame in list(sys._current_frames().values()):
+        for frame in innermost_frames():
             self._adopt_frames(frame)
         return notes
 
@@ -172,8 +177,15 @@ class SettraceEngine:
         with self._lock:
             if self._table and not self._foreign:
                 self._all_threads()
-                for frame in list(sys._current_frames().values()):
+                for frame in innermost_frames():
                     self._adopt_frames(frame)
+
+    def _adopt_own(self, frame: FrameType) -> None:
+        """In each thread at its next call: without the GIL nobody may look at another's frames."""
+        ident = unpatched.get_ident()
+        if ident not in self._adopted:
+            self._adopted.add(ident)
+            self._adopt_frames(frame.f_back)
 
     def _adopt_frames(self, frame: Optional[FrameType]) -> None:
         while frame is not None:
@@ -190,12 +202,14 @@ class SettraceEngine:
             threading.settrace(None)
         if self._states is not None:
             self._states.clear_all()
-        for frame in list(sys._current_frames().values()):
+        for frame in innermost_frames():
             _release_frames(frame, self._local)
 
 
 def _tracers(
-    table: Dict[int, Dict[int, Tuple[Handler, ...]]], ended: Callable[[], None]
+    table: Dict[int, Dict[int, Tuple[Handler, ...]]],
+    ended: Callable[[], None],
+    called: Optional[Callable[[FrameType], None]],
 ) -> Tuple[_Tracer, _Tracer]:
     def local(frame: FrameType, event: str, _: object) -> Any:
         try:
@@ -204,8 +218,10 @@ def _tracers(
                 lines = table[id(frame.f_code)]
                 if frame.f_lineno in lines:
                     dispatch(lines[frame.f_lineno], frame)
-        except KeyError:
-            pass  # Removed meanwhile.
+        except KeyError:  # Removed meanwhile.
+            if called is not None:
+                frame.f_trace = None  # what `_stop` does elsewhere
+                return local if id(frame.f_code) in table else None
         except RecursionError:
             if FORGIVES:
                 forgive()
@@ -216,6 +232,8 @@ def _tracers(
 
     def everywhere(frame: FrameType, event: str, argument: object) -> Any:
         try:
+            if called is not None and table:
+                called(frame)
             if event == "call" and id(frame.f_code) in table:
                 return local
             if not table:

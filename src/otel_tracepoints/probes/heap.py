@@ -32,6 +32,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 
 from otel_tracepoints.codesite import WeakFunction
 from otel_tracepoints.probes.modules import loaded_modules
+from otel_tracepoints.stacks import innermost_frames
 
 #: Objects looked at behind the globals of a module; functions are found on the heap without it.
 _REACH = 5_000
@@ -106,7 +107,7 @@ def near(namespaces: Sequence[Dict[str, Any]], is_wanted: IsWanted) -> Pass:
 
 
 def running(is_wanted: IsWanted) -> List[Root]:
-    """The code of every frame on the stack of any thread."""
+    """The code of every frame on the stack of any thread; without the GIL, of this one."""
     return _only([_of_frame(*each) for each in _running()], is_wanted)
 
 
@@ -284,8 +285,7 @@ _RUNNABLE = frozenset(
 
 
 def _running() -> List[_Running]:
-    # No other public interface shows the stacks of other threads.
-    return [running for innermost in sys._current_frames().values() for running in _stack(innermost)]
+    return [running for innermost in innermost_frames() for running in _stack(innermost)]
 
 
 def _stack(innermost: types.FrameType) -> List[_Running]:
