@@ -67,7 +67,7 @@ def test_what_another_thread_noted_is_found_as_quickly(make):
 
 
 FRAMES = """
-import sys, threading, time
+import random, sys, threading, time
 from otel_tracepoints.engine.base import CodeSite
 from otel_tracepoints.engine.monitoring import MonitoringEngine
 from otel_tracepoints.engine.settrace import SettraceEngine
@@ -76,12 +76,21 @@ from otel_tracepoints.probes.resolver import Resolver
 
 def deep(n):
     total = n
-    return deep(n - 1) + total if n else 0
+    return deep(n - 1) + total if n else time.sleep(0) or 0
+
+def short():
+    deep(random.randrange(60))
+    list(suspended(10))
+
+def suspended(n):
+    if n:
+        yield from suspended(n - 1)
+    yield n
 
 over = False
 def work():
     while not over:
-        threads = [threading.Thread(target=deep, args=(n,)) for n in (10, 30, 60)]
+        threads = [threading.Thread(target=short) for _ in range(3)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -90,14 +99,15 @@ def work():
 workers = [threading.Thread(target=work) for _ in range(4)]
 for worker in workers:
     worker.start()
+until = time.monotonic() + 3
+while time.monotonic() < until:
+    heap.running(str.__len__)
 resolver, line = Resolver(), deep.__code__.co_firstlineno + 1
 for engine in (MonitoringEngine(), SettraceEngine()):
     until = time.monotonic() + 1.5
     while time.monotonic() < until:
         hit = threading.Event()
         resolver.look(__file__)
-        for _ in range(100):
-            heap.running(str.__len__)
         engine.install("p", [CodeSite(deep.__code__, ())], line, lambda frame, hit=hit: hit.set())
         assert hit.wait(30)
         engine.remove("p")
