@@ -8,7 +8,7 @@ interpreter then switches that location off. If meanwhile another thread puts a 
 line, the probe would be silent for ever. So an installation first publishes its table and then
 re-arms the events. What is left is a callback that looked before the publication and is switched
 off after the re-arming. With the GIL that cannot be: between its look and its return there is no
-place where the interpreter hands over. Without the GIL, `_let_callbacks_return` waits between
+place where the interpreter hands over. Without the GIL, `let_callbacks_return` waits between
 publication and re-arming until the callbacks that were looking have returned.
 
 **The gap of re-arming.** With the GIL the events of the one code object are taken away and set
@@ -22,16 +22,21 @@ from __future__ import annotations
 
 import collections
 import sys
-import time
 from types import CodeType
-from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Deque, Dict, List, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints import unpatched
 from otel_tracepoints.engine.base import CodeSite, Handler, Watch
-from otel_tracepoints.engine.hook import dispatch
+from otel_tracepoints.engine.callbacks import (
+    Table,
+    let_callbacks_return,
+    line_callback,
+    line_callback_without_gil,
+    start_callback,
+    start_callback_without_gil,
+)
 from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.errors import EngineUnavailable, PlacingFailed
-from otel_tracepoints.interrupts import is_for_application
 
 #: The name under which the tool id is taken.
 TOOL_NAME = "otel-tracepoints"
@@ -39,9 +44,6 @@ TOOL_NAME = "otel-tracepoints"
 #: (documentation of ``sys.monitoring``) and are taken only on request; 3 and 4 belong to nobody,
 #: 5 to optimizers, of which there are none.
 TOOL_IDS = (3, 4, 5)
-
-#: line → handlers, by the identity of the code object.
-_Table = Dict[int, Dict[int, Tuple[Handler, ...]]]
 
 
 class MonitoringEngine:
@@ -64,7 +66,7 @@ class MonitoringEngine:
         self._monitoring = monitoring
         self._lock = unpatched.RLock()
         self._ledger = Ledger()
-        self._table: _Table = {}
+        self._table: Table = {}
         self._closed = False
         self._gil = getattr(sys, "_is_gil_enabled", lambda: True)
         #: The events that each code object has, by its identity.
@@ -72,13 +74,11 @@ class MonitoringEngine:
         #: Callbacks that may be about to switch a location off; only without the GIL.
         self._deciding: Set[object] = set()
         if self._gil():
-            self._line_callback = _line_callback(self._table, monitoring.DISABLE)
-            self._start_callback = _start_callback(self._table, monitoring.DISABLE)
+            self._line_callback = line_callback(self._table, monitoring.DISABLE)
+            self._start_callback = start_callback(self._table, monitoring.DISABLE)
         else:
-            self._line_callback = _line_callback_without_gil(self._table, monitoring.DISABLE, self._deciding)
-            self._start_callback = _start_callback_without_gil(
-                self._table, monitoring.DISABLE, self._deciding
-            )
+            self._line_callback = line_callback_without_gil(self._table, monitoring.DISABLE, self._deciding)
+            self._start_callback = start_callback_without_gil(self._table, monitoring.DISABLE, self._deciding)
         self.tool_id: Optional[int]
         self.tool_id, self.reason = self._take_tool_id(tool_id)
         self._register()
@@ -174,7 +174,7 @@ class MonitoringEngine:
             self._table[id(watched.code)] = watched.handlers()
         restart = False
         if added and not self._gil():
-            _let_callbacks_return(self._deciding)
+            let_callbacks_return(self._deciding)
             restart, rearm = any(rearm), [False] * len(rearm)
         for watched, again in zip(added, rearm):
             self._arm(watched, again)
@@ -224,85 +224,6 @@ class MonitoringEngine:
         return wanted
 
 
-def _line_callback(table: _Table, disable: object) -> Callable[[CodeType, int], object]:
-    getframe = sys._getframe
-
-    def on_line(code: CodeType, line: int) -> object:
-        try:
-            # Not get(): without the GIL it takes 16 µs with an int as key that another thread made.
-            handlers = table[id(code)][line]
-        except KeyError:
-            # No call may stand between the look and this: see the module's docstring.
-            return disable
-        try:
-            frame = getframe(1)
-            for handler in handlers:
-                handler(frame)
-        except RecursionError:
-            pass  # at the edge of the stack, where there is no room for a call
-        except Exception as error:
-            if is_for_application(error):
-                raise
-        return None
-
-    return on_line
-
-
-def _line_callback_without_gil(
-    table: _Table, disable: object, deciding: Set[object]
-) -> Callable[[CodeType, int], object]:
-    """The same where others run meanwhile: it says that it decides, and then looks again."""
-    getframe = sys._getframe
-
-    def on_line(code: CodeType, line: int) -> object:
-        try:
-            handlers = table[id(code)][line]
-        except KeyError:
-            me = object()
-            try:
-                deciding.add(me)
-                handlers = table[id(code)][line]
-            except KeyError:
-                return disable
-            finally:
-                deciding.discard(me)
-        try:
-            dispatch(handlers, getframe(1))
-        except RecursionError:
-            pass
-        return None
-
-    return on_line
-
-
-def _start_callback(table: _Table, disable: object) -> Callable[[CodeType, int], object]:
-    def on_start(code: CodeType, _offset: int) -> object:
-        # Its presence brings the LINE event, which is the one that counts. On 3.13.0 and 3.14
-        # DISABLE would take that event away again.
-        if id(code) not in table:
-            return disable
-        return None
-
-    return on_start
-
-
-def _start_callback_without_gil(
-    table: _Table, disable: object, deciding: Set[object]
-) -> Callable[[CodeType, int], object]:
-    def on_start(code: CodeType, _offset: int) -> object:
-        if id(code) not in table:
-            me = object()
-            try:
-                deciding.add(me)
-                if id(code) not in table:
-                    return disable
-            finally:
-                deciding.discard(me)
-        return None
-
-    return on_start
-
-
 def _line_of_start(code: CodeType) -> Optional[int]:
     """The line that the call itself belongs to: that of the first RESUME."""
     import opcode
@@ -317,16 +238,3 @@ def _line_of_start(code: CodeType) -> Optional[int]:
         if start <= offset < end:
             return line  # type: ignore[no-any-return]
     return None
-
-
-def _let_callbacks_return(deciding: Set[object]) -> None:
-    """Wait (at most 50 ms) for the callbacks that are deciding now; others see the new table.
-
-    One that has just returned may still be waiting, in C, for the lock of its code object, which
-    is held for microseconds: hence the wait in any case.
-    """
-    deadline = time.monotonic() + 0.05
-    while True:
-        unpatched.sleep(0.0005)
-        if not deciding or time.monotonic() > deadline:
-            return
