@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import pathlib
 import runpy
@@ -11,8 +10,9 @@ from typing import Callable, Iterator, List
 
 import pytest
 from tests.support.fake_control_api import FakeControlApi, fake_control_api
-from tests.support.imports import SOURCE
+from tests.support.imports import SOURCE, Writer, written_modules
 from tests.support.otlp_receiver import closed_port
+from tests.support.shop import SHOP
 
 from otel_tracepoints.config import Settings
 from otel_tracepoints.emission import Emitter
@@ -40,24 +40,18 @@ def idle() -> Iterator[Emitter]:
 
 
 @pytest.fixture
-def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+def place(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Writer]:
     """Writes modules into a directory on sys.path, and forgets them afterwards."""
-    root = os.path.realpath(str(tmp_path))
-    monkeypatch.syspath_prepend(root)
-    before = set(sys.modules)
+    with written_modules(tmp_path, monkeypatch, SOURCE) as write:
+        yield write
 
-    def write(name: str, text: str = SOURCE) -> str:
-        path = os.path.join(root, *name.split("/"))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w") as file:
-            file.write(text)
-        importlib.invalidate_caches()
-        return path
 
-    yield write
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(root):
-            del sys.modules[name]
+@pytest.fixture
+def tree(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Writer]:
+    """The same, of shops, with the current directory above it."""
+    monkeypatch.chdir(os.path.dirname(os.path.realpath(str(tmp_path))))
+    with written_modules(tmp_path, monkeypatch, SHOP) as write:
+        yield write
 
 
 @pytest.fixture
