@@ -323,7 +323,9 @@ def test_nothing_is_held_afterwards():
     code = function.__code__
     before = sys.getrefcount(function), sys.getrefcount(code)
     _roots("/nowhere/held.py", [namespace])
-    assert (sys.getrefcount(function), sys.getrefcount(code)) == before
+    # Without the GIL a collection in between may settle what was only deferred: fewer are fine.
+    assert sys.getrefcount(function) <= before[0]
+    assert sys.getrefcount(code) <= before[1]
 
 
 def test_looking_is_bounded_by_the_size_of_containers(monkeypatch):
