@@ -130,16 +130,20 @@ def test_counts_are_exact_across_threads(live: Live, target: TargetMaker) -> Non
     assert counts["conditionFalse"] == 80, counts
 
 
+def wait_until_expired(live: Live, point: Dict[str, Any]) -> None:
+    deadline = time.monotonic() + 5
+    while live.point(point)["state"] != "expired":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_probe_expires_without_traffic(live: Live, target: TargetMaker) -> None:
     """When its time is over a probe is expired although nobody reached it, and its hook is gone."""
     program = target(LOOP)
     assert program.module
     point = live.tracepoint(program, "body", expireSeconds=0.2)
     assert live.point(point)["state"] == "active"
-    deadline = time.monotonic() + 5
-    while live.point(point)["state"] != "expired":
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until_expired(live, point)
     program.work(5)
     assert live.counts(point) == {}
 
@@ -151,10 +155,7 @@ def test_an_expired_probe_does_not_fire(live: Live, target: TargetMaker) -> None
     point = live.tracepoint(program, "body", expireSeconds=0.2)
     hooks = live.agent._debugger._hooks
     with hooks.lock:
-        deadline = time.monotonic() + 5
-        while live.point(point)["state"] != "expired":
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until_expired(live, point)
         program.work(5)
     assert live.counts(point) == {}
     ok(live.api.put(f"/points/{point['id']}", {"expireSeconds": 60}))
