@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from otel_tracepoints import schema
 from otel_tracepoints.errors import (
@@ -71,19 +71,21 @@ class FakeDebugger:
     def point(self, id: str) -> Dict[str, Any]:
         return self._show(self._get(id))
 
-    def points(self, wanted: Any = None) -> List[Dict[str, Any]]:
-        return [
-            self._show(probe)
-            for probe in self.probes.values()
-            if wanted is None
-            or (
-                (wanted.type is None or probe.type.value == wanted.type)
-                and (wanted.enabled is None or probe.enabled == wanted.enabled)
-                and (not wanted.tags or set(wanted.tags) & set(probe.tags))
-                and (wanted.state is None or self._state(probe).value == wanted.state)
-                and (wanted.file is None or probe.file.endswith(wanted.file))
-            )
-        ]
+    def each_point(self, wanted: Any = None) -> Iterator[Dict[str, Any]]:
+        return iter(
+            [
+                self._show(probe)
+                for probe in self.probes.values()
+                if wanted is None
+                or (
+                    (wanted.type is None or probe.type.value == wanted.type)
+                    and (wanted.enabled is None or probe.enabled == wanted.enabled)
+                    and (not wanted.tags or set(wanted.tags) & set(probe.tags))
+                    and (wanted.state is None or self._state(probe).value == wanted.state)
+                    and (wanted.file is None or probe.file.endswith(wanted.file))
+                )
+            ]
+        )
 
     def update(self, id: str, payload: Any) -> Dict[str, Any]:
         probe = schema.parse_update(self._get(id), payload, self.redact)

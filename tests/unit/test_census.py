@@ -263,3 +263,36 @@ def test_what_was_made_of_code_is_kept_in_mind_weakly_and_within_bounds(
     del code
     assert kept() is None
     assert book.of(again) is again
+
+
+def test_lines_asked_for_again_and_again_are_one_search(loaded: Loaded, large: List[int]) -> None:
+    """However much the collector has moved since; but what is made in between is seen."""
+    resolver = Resolver()
+    path = loaded.path
+    assert 2 in resolver.lines(path).lines
+    searches = len(large)
+    gc.collect()
+    more = {"__name__": "by_hand"}
+    exec(compile("\n\ndef another(n):\n    return n\n", path, "exec"), more)
+    assert 4 in resolver.lines(path).lines
+    assert len(large) == searches
+
+
+def test_lines_of_code_that_is_gone_are_told_no_more(loaded: Loaded) -> None:
+    """Though the file was asked for a moment ago."""
+    skip_if_functions_are_kept()
+    resolver = Resolver()
+    more: Dict[str, Any] = {"__name__": "by_hand"}
+    exec(compile("\n\ndef another(n):\n    return n\n", loaded.path, "exec"), more)
+    assert 4 in resolver.lines(loaded.path).lines
+    more.clear()
+    gc.collect()
+    assert 4 not in resolver.lines(loaded.path).lines
+
+
+def test_a_forked_child_does_not_wait_for_who_asked_in_its_parent(loaded: Loaded) -> None:
+    """The thread that was looking is not in the child, and its lock stays with the parent."""
+    resolver = Resolver()
+    with resolver._showing:
+        resolver.after_fork_in_child()
+        assert 2 in resolver.lines(loaded.path).lines

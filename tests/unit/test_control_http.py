@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import socket
+import threading
 import time
 from typing import Any, Iterator, List
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tests.support.control import Served, raw_exchange, serving
 
 from otel_tracepoints.control import connection, wire
+from otel_tracepoints.control.connection import Channel
 
 LIMIT = 1024 * 1024
 POINT = {"file": "a.py", "line": 3, "message": "x"}
@@ -240,3 +242,58 @@ def test_no_bytes_whatsoever_break_the_server(served: Served, parts: List[bytes]
         except ConnectionError:
             pass
     assert served.api.get("/health").status == 200
+
+
+def test_the_loop_leaves_an_answer_to_the_thread_that_sends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would spin, and keep that thread from the GIL, if it tried to send as well."""
+    sending, go_on = threading.Event(), threading.Event()
+    tried = []
+    flush, write = Channel._flush_some, Channel.handle_write
+
+    def held(self: Any, do_close: bool = True) -> Any:
+        if not sending.is_set():
+            sending.set()
+            assert go_on.wait(10)
+        return flush(self, do_close)
+
+    def noted(self: Any) -> None:
+        tried.append(self.addr)
+        write(self)
+
+    monkeypatch.setattr(Channel, "_flush_some", held)
+    monkeypatch.setattr(Channel, "handle_write", noted)
+    with serving() as served, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(served.api.get, "/health")
+        assert sending.wait(10)
+        for _ in range(5):
+            assert served.api.get("/health").status == 200  # rounds of the loop
+        assert not tried
+        go_on.set()
+        assert answer.result(10).status == 200
+
+
+def test_what_a_client_has_not_taken_yet_is_sent_while_its_next_request_waits() -> None:
+    """A long poll that was sent right behind a large answer's request holds nothing back."""
+    with serving() as served:
+        for number in range(60):
+            point = {"id": f"p{number}", "file": "app.py", "line": 1, "condition": f"n == '{'x' * 900}'"}
+            assert served.api.post("/tracepoints", point).status == 201
+        with socket.socket() as sock:
+            sock.settimeout(10)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", served.server.port))
+            requests = ["GET /points HTTP/1.1\r\nHost: localhost\r\n\r\n"] * 120
+            poll = "GET /hits?wait=30&point=p0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            sock.sendall("".join([*requests, poll]).encode())
+            running = served.server._running
+            assert running is not None
+            deadline = time.monotonic() + 10
+            while not running.wire.lot._parked and time.monotonic() < deadline:
+                assert served.api.get("/health").status == 200
+            (channel,) = [each for each in running.wire.active_channels.values() if each.parked]
+            assert channel.total_outbufs_len
+            received = b""
+            for _ in requests:
+                while b"HTTP/1.1 200 OK" not in received:
+                    received = received[-20:] + sock.recv(65536)
+                received = received.partition(b"HTTP/1.1 200 OK")[2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence
 from urllib.parse import parse_qsl
@@ -15,7 +14,7 @@ from falcon.http_error import HTTPError
 from falcon.request import Request
 from falcon.response import Response
 
-from otel_tracepoints.control.operations import Answer, Call, Operations
+from otel_tracepoints.control.operations import Answer, Call, Encoded, Operations, encode
 from otel_tracepoints.control.parking import Exchange, Parked
 from otel_tracepoints.control.refusal import STATUS, Refusal, error_form, internal
 from otel_tracepoints.control.routes import Route, by_path
@@ -200,13 +199,16 @@ def _send(resp: Response, status: int, data: Any) -> None:
 
 def _encoded(data: Any) -> bytes:
     """JSON. Lists item by item: the application stands still while the encoder, in C, has the GIL."""
-    dumps = json.JSONEncoder(allow_nan=False).encode
     if type(data) is not dict:
-        return dumps(data).encode("ascii")
+        return encode(data).encode("ascii")
     members = []
     for name, value in data.items():
-        shown = f"[{', '.join(map(dumps, value))}]" if type(value) is list else dumps(value)
-        members.append(f"{dumps(name)}: {shown}")
+        if isinstance(value, list):
+            items = value if type(value) is Encoded else map(encode, value)
+            shown = f"[{', '.join(items)}]"
+        else:
+            shown = encode(value)
+        members.append(f"{encode(name)}: {shown}")
     return f"{{{', '.join(members)}}}".encode("ascii")
 
 

@@ -196,6 +196,16 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if not data or self.linger_bytes <= 0 or time.monotonic() >= self.linger_until:
             self.handle_close()
 
+    def writable(self) -> bool:
+        """Whether the loop should send, or close.
+
+        An answer is sent by its worker, and what the client has not taken is left to the loop.
+        waitress has the loop try as well meanwhile, in vain: it would spin until the worker has got
+        the GIL back, which it does not get from a loop that spins.
+        """
+        is_served = bool(self.requests) and self.parked is None
+        return bool(self.will_close or self.close_when_flushed or (self.total_outbufs_len and not is_served))
+
     def handle_write(self) -> None:
         """Send what waits; after a refusal, close in two steps."""
         if self.close_when_flushed and self.linger_bytes > 0 and not self.linger_until:

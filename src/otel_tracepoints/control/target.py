@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterable, List, Optional, Protocol
+from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Protocol
 
 from otel_tracepoints.model import ProbeType
 from otel_tracepoints.probes.registry import PointFilter
@@ -25,7 +25,7 @@ class Target(Protocol):
         """One point."""
         ...
 
-    def points(self, wanted: PointFilter = ...) -> List[Dict[str, Any]]:
+    def each_point(self, wanted: PointFilter = ...) -> Iterator[Dict[str, Any]]:
         """The points that pass the filter."""
         ...
 

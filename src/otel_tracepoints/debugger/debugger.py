@@ -7,7 +7,7 @@ things never wait for it: reading, and going to sleep.
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from otel_tracepoints import pipeline, schema
 from otel_tracepoints.capture.redaction import RedactionPolicy
@@ -204,8 +204,12 @@ class Debugger:
 
     def points(self, wanted: PointFilter = PointFilter()) -> List[Dict[str, Any]]:  # noqa: B008 - immutable
         """The points that pass the filter."""
+        return list(self.each_point(wanted))
+
+    def each_point(self, wanted: PointFilter = PointFilter()) -> Iterator[Dict[str, Any]]:  # noqa: B008 - immutable
+        """The same, each made when it is asked for."""
         self._hooks.notice_imports(self._registry.entries())
-        return [self._views.point(entry) for entry in self._registry.select(wanted, self._same_file)]
+        return map(self._views.point, self._registry.select(wanted, self._same_file))
 
     def explain(self, id: str) -> Dict[str, Any]:
         """Why hits of a point do or do not arrive."""
@@ -262,6 +266,7 @@ class Debugger:
         """The child keeps probes and counts for itself; locks and threads are made anew."""
         pipeline.after_fork_in_child()
         self._registry.after_fork_in_child()
+        self._parts.resolver.after_fork_in_child()
         self._parts.engine.after_fork_in_child()
         due = self._hooks.after_fork_in_child()
         self._timekeeper.after_fork_in_child(restart=self.probe_count() > 0)

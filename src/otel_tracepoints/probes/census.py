@@ -10,6 +10,7 @@ Control path: its callers take turns.
 
 from __future__ import annotations
 
+import math
 import time
 import types
 from typing import Callable, Collection, Dict, Iterable, List, Optional, Sequence, Set, Tuple
@@ -33,6 +34,8 @@ _FEW_FUNCTIONS = 50_000
 #: Files without a probe that are kept in mind: a `GET /lines` is followed by a create call.
 _MAX_KEPT = 8
 
+#: Seconds for which what is young is searched only, by who may miss what was made and aged meanwhile.
+PATIENCE = 1.0
 #: Files whose modules are kept in mind: programs exec code under ever new names.
 _MAX_NAMED = 1000
 
@@ -40,7 +43,12 @@ _Age = Optional[Tuple[int, ...]]
 
 
 class Census:
-    """Which code of which files is alive."""
+    """Which code of which files is alive.
+
+    Args:
+        patience: Seconds after a search of everything in which none is made again. A busy program's
+            objects grow old several times a second.
+    """
 
     def __init__(
         self,
@@ -48,19 +56,24 @@ class Census:
         sources: Sources,
         remember: Callable[[types.CodeType, str], None],
         originals: Originals,
+        patience: float = 0.0,
     ) -> None:
+        self._patience = patience
         self._originals = originals
         self._paths = paths
         self._sources = sources
         self._remember = remember
         self._files: Dict[str, FileCode] = {}
         self._ages: Dict[str, _Age] = {}
+        #: When they were of that age, by the monotonic clock.
+        self._looked: Dict[str, float] = {}
         #: The names of the files' modules, as of this layout of ``sys.modules``.
         self._layout: List[int] = []
         self._named: Dict[str, List[str]] = {}
         self._small = True
         self._names: Dict[str, None] = {}
         self._names_age: _Age = None
+        self._names_looked = -math.inf
         #: Files of which code was found that had not been seen before, since this was last taken.
         self._fresh: Set[str] = set()
         #: Whether some code may have been missed.
@@ -75,11 +88,16 @@ class Census:
             path: A real path, or the made-up name of exec-ed code.
             others: Files with probes.
         """
-        age = heap.age()
+        age, now = heap.age(), time.monotonic()
         wanted = {path, *others}
         names = _FileNames(wanted, self._paths, self._sources)
         modules = self._modules_of(path)
-        stale = {each for each in wanted if age is None or self._ages.get(each) != age}
+        stale = {
+            each
+            for each in wanted
+            if age is None
+            or (self._ages.get(each) != age and now - self._looked.get(each, -math.inf) >= self._patience)
+        }
         roots: Dict[str, List[Root]] = {}
         if stale and (self._small or (path in stale and not modules)):
             self._sort(names, self._everything(names), roots)
@@ -100,6 +118,7 @@ class Census:
                 self._admit(each, found)
         self._take(path, roots.get(path, []), modules)
         self._ages.update(dict.fromkeys(stale, age))
+        self._looked.update(dict.fromkeys(stale, now))
         self._forget_some(wanted)
         return self._files[path]
 
@@ -128,13 +147,13 @@ class Census:
         """What was found by the last look at this file."""
         return self._files.get(path)
 
-    def file_names(self) -> Iterable[str]:
-        """Every ``co_filename`` of live code."""
-        age = heap.age()
-        if age is not None and age == self._names_age:
+    def file_names(self, patience: float = 0.0) -> Iterable[str]:
+        """Every ``co_filename`` of live code; for ``patience``, see the class."""
+        age, now = heap.age(), time.monotonic()
+        if age is not None and (age == self._names_age or now - self._names_looked < patience):
             self._names.update(heap.file_names(fresh=False))
         else:
-            self._names, self._names_age = heap.file_names(), age
+            self._names, self._names_age, self._names_looked = heap.file_names(), age, now
         return list(self._names)
 
     def _modules(self, wanted: Set[str]) -> Dict[str, List[LoadedModule]]:
@@ -213,6 +232,7 @@ class Census:
         for path in spare[: max(len(spare) - _MAX_KEPT, 0)]:
             del self._files[path]
             self._ages.pop(path, None)
+            self._looked.pop(path, None)
             self._fresh.discard(path)
 
 

@@ -115,6 +115,10 @@ class FileCode:
         """Whether any code of it is left that was found on its own."""
         return any(root.code() is not None for root in list(self._roots.values()))
 
+    def has_lost(self) -> bool:
+        """Whether some of what was found on its own is no more."""
+        return any(root.code() is None for root in list(self._roots.values()))
+
     def lines(self) -> List[int]:
         """The lines that hold code, ascending."""
         if self._lines is None:

@@ -8,6 +8,7 @@ import sys
 from typing import Callable, Dict, Iterable, List, Sequence, Tuple
 
 from otel_tracepoints.errors import AmbiguousFile, FileNotFound, ForbiddenFile
+from otel_tracepoints.probes.census import PATIENCE
 from otel_tracepoints.probes.modules import frozen_file_names, loaded_modules
 from otel_tracepoints.probes.paths import DenyList, RealPaths, longest_suffix, segments, spelled
 from otel_tracepoints.probes.search import find_below, find_directly
@@ -54,11 +55,12 @@ class FileMatcher:
     Args:
         deny: Path globs where no probe may be put; `DEFAULT_DENY` where none is given. The agent
             itself never takes a probe.
-        live_names: Answers the ``co_filename`` of all live code.
+        live_names: Answers the ``co_filename`` of all live code; given a number of seconds, it may
+            leave out some that was made after as long ago.
     """
 
     def __init__(
-        self, paths: RealPaths, deny: Sequence[str], live_names: Callable[[], Iterable[str]]
+        self, paths: RealPaths, deny: Sequence[str], live_names: Callable[[float], Iterable[str]]
     ) -> None:
         self._paths = paths
         self._live_names = live_names
@@ -76,7 +78,10 @@ class FileMatcher:
             AmbiguousFile: several files match equally well.
             ForbiddenFile: it is on the deny list.
         """
-        found = self._match(file)
+        try:
+            found = self._match(file, PATIENCE)
+        except FileNotFound:
+            found = self._match(file, 0.0)
         if self._denies(found):
             raise ForbiddenFile(f"No probe may be put into {found}: it is on the deny list.", {"file": found})
         return found
@@ -88,7 +93,7 @@ class FileMatcher:
         suffix = longest_suffix(segments(file), [path])
         return suffix.whole or suffix.length >= 2
 
-    def _match(self, file: str) -> str:
+    def _match(self, file: str, patience: float) -> str:
         wanted = segments(file)
         if not wanted:
             raise FileNotFound("The file has no name.", {"candidates": []})
@@ -99,7 +104,7 @@ class FileMatcher:
         # not have begun yet, and not the one of some library.
         if exists(real):
             return real
-        loaded = self._loaded_files()
+        loaded = self._loaded_files(patience)
         if file in loaded:
             return file
         if real in loaded:
@@ -143,11 +148,11 @@ class FileMatcher:
             {"candidates": candidates},
         )
 
-    def _loaded_files(self) -> Dict[str, None]:
+    def _loaded_files(self, patience: float) -> Dict[str, None]:
         """Real paths and made-up names of all files whose code is in the process."""
         files = {self._paths.of(module.file): None for module in loaded_modules()}
         frozen = frozen_file_names()
-        for name in sorted(self._live_names()):
+        for name in sorted(self._live_names(patience)):
             if name not in frozen:
                 files[self._paths.of(name)] = None
         return files

@@ -11,9 +11,10 @@ import bisect
 import types
 from typing import Callable, Collection, Dict, NamedTuple, Optional, Sequence, Set, Tuple
 
+from otel_tracepoints import unpatched
 from otel_tracepoints.codesite import CodeSite
 from otel_tracepoints.errors import LineNotExecutable
-from otel_tracepoints.probes.census import Census
+from otel_tracepoints.probes.census import PATIENCE, Census
 from otel_tracepoints.probes.codes import sites_in
 from otel_tracepoints.probes.filecode import FileCode
 from otel_tracepoints.probes.matching import FileMatcher
@@ -66,8 +67,15 @@ class Resolver:
         self._names = FunctionNames()
         self._sources = Sources()
         self._originals = Originals()
-        self._census = Census(self._paths, self._sources, self._names.remember, self._originals)
+        self._census = self._another_census()
+        self.after_fork_in_child()
         self._files = FileMatcher(self._paths, deny, self._census.file_names)
+
+    def after_fork_in_child(self) -> None:
+        """Whoever was asking in the parent is not here."""
+        #: For `lines`, which takes no turns with those who place probes; its callers take turns here.
+        self._shown = self._another_census(PATIENCE)
+        self._showing = unpatched.Lock()
 
     def match(self, file: str) -> str:
         """The file that a client means. Raises FileNotFound, AmbiguousFile or ForbiddenFile."""
@@ -80,8 +88,11 @@ class Resolver:
     def lines(self, path: str) -> FileLines:
         """Exactly the lines that `resolve` accepts, of a path that `match` answered."""
         self._names.prepare()
-        # By itself, since it takes no turns with those who place probes.
-        code = Census(self._paths, self._sources, self._names.remember, self._originals).look(path)
+        with self._showing:
+            code = self._shown.look(path)
+            if code.has_lost():
+                self._shown = self._another_census(PATIENCE)
+                code = self._shown.look(path)
         lines = {line: tuple(dict.fromkeys(name for name, _ in code.at(line))) for line in code.lines()}
         return FileLines(path, _is_imported(code), lines)
 
@@ -162,6 +173,9 @@ class Resolver:
         for module in modules_of(lambda file: real(file) in paths):
             found.setdefault(real(module.file), is_loading(module))
         return found
+
+    def _another_census(self, patience: float = 0.0) -> Census:
+        return Census(self._paths, self._sources, self._names.remember, self._originals, patience)
 
     def _within(self, path: str, code: FileCode) -> Callable[[int], Resolution]:
         def resolve(line: int) -> Resolution:
