@@ -1,0 +1,28 @@
+// A condition that is decided without Python, as far as that can be.
+//
+// It is *partial*: it answers for values of builtin types and for plain attributes, and defers for
+// everything else. Then the gate asks the one implementation of the whole language, which is in Python
+// (`otel_tracepoints.expression`). So there is one semantics, and what is here can only agree with it.
+#pragma once
+
+#include <memory>
+
+#include "ref.hpp"
+
+namespace tracepoints {
+
+enum class Verdict { kFalse, kTrue, kDefer };
+
+class Condition {
+public:
+    virtual ~Condition() = default;
+
+    // From what `expression.lowering.lower` made of the checked tree; null where nothing of it can be
+    // decided here (no error is set then), or with a Python error.
+    static std::unique_ptr<Condition> make(PyObject* lowered);
+
+    // Runs no code of anybody, sets no error, leaves one alone that is set; raises nothing. From any thread.
+    virtual Verdict test(Frame* frame) const noexcept = 0;
+};
+
+}  // namespace tracepoints

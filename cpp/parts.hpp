@@ -1,0 +1,11 @@
+// What each part of the module brings: types and functions, entered into the module when it is loaded.
+// Each answers false with a Python error set.
+#pragma once
+
+#include <Python.h>
+
+namespace tracepoints {
+
+bool add_limits(PyObject* module);
+
+}  // namespace tracepoints

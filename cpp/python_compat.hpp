@@ -1,0 +1,244 @@
+// What differs between CPython 3.8 and 3.14, and nothing else: the one file that asks for PY_VERSION_HEX.
+//
+// A `Frame` is the interpreter's own record of a running call. From 3.11 on it is no object: making
+// one of it costs more than a condition does, so nothing here makes one unless it is asked to.
+#pragma once
+
+#define PY_SSIZE_T_CLEAN
+#ifndef Py_BUILD_CORE_MODULE
+#define Py_BUILD_CORE_MODULE 1  // the layout of frames is in the interpreter's internal headers
+#endif
+#include <Python.h>
+#include <structmember.h>
+
+#if PY_VERSION_HEX >= 0x030B0000
+#include <internal/pycore_frame.h>
+#if PY_VERSION_HEX >= 0x030E0000
+#include <internal/pycore_interpframe.h>
+#include <internal/pycore_stackref.h>
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+#include <internal/pycore_pystate.h>
+#endif
+#else
+#include <frameobject.h>
+#endif
+
+namespace tracepoints {
+
+#if PY_VERSION_HEX >= 0x030B0000
+using Frame = _PyInterpreterFrame;
+#else
+using Frame = PyFrameObject;
+#endif
+
+#ifdef Py_GIL_DISABLED
+constexpr bool kFreeThreaded = true;
+#else
+constexpr bool kFreeThreaded = false;
+#endif
+
+// The innermost Python frame of this thread, or null. C functions have none of their own.
+inline Frame* current_frame() {
+#if PY_VERSION_HEX >= 0x030D0000
+    Frame* frame = _PyThreadState_GET()->current_frame;
+#elif PY_VERSION_HEX >= 0x030B0000
+    Frame* frame = PyThreadState_Get()->cframe->current_frame;
+#else
+    return PyEval_GetFrame();
+#endif
+#if PY_VERSION_HEX >= 0x030B0000
+    while (frame != nullptr && _PyFrame_IsIncomplete(frame)) {
+        frame = frame->previous;
+    }
+    return frame;
+#endif
+}
+
+// The record of a frame object.
+inline Frame* frame_of(PyFrameObject* object) {
+#if PY_VERSION_HEX >= 0x030B0000
+    return object->f_frame;
+#else
+    return object;
+#endif
+}
+
+// The frame object of the innermost frame: a borrowed reference; null with an error set.
+inline PyFrameObject* current_frame_object() {
+    return PyEval_GetFrame();
+}
+
+// The code that a frame runs; borrowed.
+inline PyCodeObject* code_of(Frame* frame) {
+#if PY_VERSION_HEX >= 0x030E0000
+    return reinterpret_cast<PyCodeObject*>(PyStackRef_AsPyObjectBorrow(frame->f_executable));
+#elif PY_VERSION_HEX >= 0x030D0000
+    return reinterpret_cast<PyCodeObject*>(frame->f_executable);
+#else
+    return frame->f_code;
+#endif
+}
+
+// The names of a code object's slots, in their order: locals, cells, free variables. A new reference.
+// Index i of it is slot i of `fast_local`.
+inline PyObject* slot_names(PyCodeObject* code) {
+#if PY_VERSION_HEX >= 0x030B0000
+    return Py_NewRef(code->co_localsplusnames);
+#else
+    PyObject* locals_and_cells = PySequence_Concat(code->co_varnames, code->co_cellvars);
+    if (locals_and_cells == nullptr) {
+        return nullptr;
+    }
+    PyObject* all = PySequence_Concat(locals_and_cells, code->co_freevars);
+    Py_DECREF(locals_and_cells);
+    return all;
+#endif
+}
+
+// How many slots there are.
+inline Py_ssize_t slot_count(PyCodeObject* code) {
+#if PY_VERSION_HEX >= 0x030B0000
+    return code->co_nlocalsplus;
+#else
+    return PyTuple_GET_SIZE(code->co_varnames) + PyTuple_GET_SIZE(code->co_cellvars) +
+           PyTuple_GET_SIZE(code->co_freevars);
+#endif
+}
+
+// Whether the slot belongs to a cell or a free variable, whose value is in a cell object.
+inline bool is_cell_slot(PyCodeObject* code, Py_ssize_t index) {
+#if PY_VERSION_HEX >= 0x030B0000
+    const char kind = PyBytes_AS_STRING(code->co_localspluskinds)[index];
+    return (kind & (CO_FAST_CELL | CO_FAST_FREE)) != 0;
+#else
+    return index >= PyTuple_GET_SIZE(code->co_varnames);
+#endif
+}
+
+// What a slot holds, as it lies there (a cell is not opened); borrowed, null where there is nothing.
+inline PyObject* raw_slot(Frame* frame, Py_ssize_t index) {
+#if PY_VERSION_HEX >= 0x030E0000
+    const _PyStackRef held = frame->localsplus[index];
+    return PyStackRef_IsNull(held) ? nullptr : PyStackRef_AsPyObjectBorrow(held);
+#elif PY_VERSION_HEX >= 0x030B0000
+    return frame->localsplus[index];
+#else
+    return frame->f_localsplus[index];
+#endif
+}
+
+// Whether the free variables' cells have been put into their slots: not before the call has begun.
+inline bool has_begun(Frame* frame) {
+#if PY_VERSION_HEX >= 0x030D0000
+    return frame->instr_ptr >= _PyCode_CODE(code_of(frame)) + code_of(frame)->_co_firsttraceable;
+#elif PY_VERSION_HEX >= 0x030C0000
+    return frame->prev_instr >= _PyCode_CODE(code_of(frame)) + code_of(frame)->_co_firsttraceable - 1;
+#elif PY_VERSION_HEX >= 0x030B0000
+    return frame->prev_instr >= _PyCode_CODE(code_of(frame)) + code_of(frame)->_co_firsttraceable - 1;
+#else
+    (void)frame;
+    return true;
+#endif
+}
+
+// The value of a variable by its slot: cells are opened. A new reference, since another thread may
+// change what a cell holds; null (without an error) where the variable is unbound.
+inline PyObject* slot_value(Frame* frame, PyCodeObject* code, Py_ssize_t index) {
+    PyObject* value = raw_slot(frame, index);
+    if (value != nullptr && is_cell_slot(code, index) && PyCell_Check(value)) {
+        // PyCell_Get takes the cell's lock where there is no GIL, and a reference.
+        return PyCell_Get(value);
+    }
+    Py_XINCREF(value);
+    return value;
+}
+
+inline PyObject* call_one(PyObject* callable, PyObject* argument) {
+#if PY_VERSION_HEX >= 0x03090000
+    return PyObject_CallOneArg(callable, argument);
+#else
+    return PyObject_CallFunctionObjArgs(callable, argument, nullptr);
+#endif
+}
+
+inline PyObject* call_none(PyObject* callable) {
+#if PY_VERSION_HEX >= 0x03090000
+    return PyObject_CallNoArgs(callable);
+#else
+    return PyObject_CallObject(callable, nullptr);
+#endif
+}
+
+// The error that is set, normalised, with its traceback: a new reference or null. It is set no more.
+inline PyObject* take_error() {
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (type == nullptr) {
+        return nullptr;
+    }
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != nullptr && value != nullptr) {
+        PyException_SetTraceback(value, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+#endif
+}
+
+// Raise it again; takes the reference.
+inline void restore_error(PyObject* error) {
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(error);
+#else
+    if (error == nullptr) {
+        PyErr_Restore(nullptr, nullptr, nullptr);
+        return;
+    }
+    PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(error));
+    Py_INCREF(type);
+    PyErr_Restore(type, error, PyException_GetTraceback(error));
+#endif
+}
+
+#if PY_VERSION_HEX < 0x030A0000
+inline int add_object_ref(PyObject* module, const char* name, PyObject* value) {
+    Py_INCREF(value);
+    if (PyModule_AddObject(module, name, value) < 0) {
+        Py_DECREF(value);
+        return -1;
+    }
+    return 0;
+}
+#else
+inline int add_object_ref(PyObject* module, const char* name, PyObject* value) {
+    return PyModule_AddObjectRef(module, name, value);
+}
+#endif
+
+#if PY_VERSION_HEX >= 0x030D0000
+#define TRACEPOINTS_BEGIN_CRITICAL_SECTION(object) Py_BEGIN_CRITICAL_SECTION(object)
+#define TRACEPOINTS_END_CRITICAL_SECTION() Py_END_CRITICAL_SECTION()
+#else
+#define TRACEPOINTS_BEGIN_CRITICAL_SECTION(object) {
+#define TRACEPOINTS_END_CRITICAL_SECTION() }
+#endif
+
+// `dict[key]` as a new reference; null without an error where there is none; -1 never leaves an error.
+inline PyObject* dict_item(PyObject* dict, PyObject* key) {
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject* found = nullptr;
+    PyDict_GetItemRef(dict, key, &found);
+    return found;
+#else
+    PyObject* found = PyDict_GetItemWithError(dict, key);
+    Py_XINCREF(found);
+    return found;
+#endif
+}
+
+}  // namespace tracepoints
