@@ -12,6 +12,7 @@
 #include <structmember.h>
 
 #if PY_VERSION_HEX >= 0x030B0000
+#include <internal/pycore_code.h>
 #include <internal/pycore_frame.h>
 #if PY_VERSION_HEX >= 0x030E0000
 #include <internal/pycore_interpframe.h>
