@@ -8,6 +8,8 @@ namespace {
 
 constexpr bool (*kParts[])(PyObject*) = {
     tracepoints::add_limits,
+    tracepoints::add_gate,
+    tracepoints::add_hook,
 };
 
 }  // namespace

@@ -7,5 +7,7 @@
 namespace tracepoints {
 
 bool add_limits(PyObject* module);
+bool add_gate(PyObject* module);
+bool add_hook(PyObject* module);
 
 }  // namespace tracepoints

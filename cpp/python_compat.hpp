@@ -33,6 +33,17 @@ using Frame = _PyInterpreterFrame;
 using Frame = PyFrameObject;
 #endif
 
+#if PY_VERSION_HEX >= 0x03090000
+constexpr bool kInstancesVisitTheirType = true;
+#else
+constexpr bool kInstancesVisitTheirType = false;
+#endif
+#if PY_VERSION_HEX >= 0x030A0000 || !defined(_Py_TPFLAGS_HAVE_VECTORCALL)
+constexpr unsigned long kHasVectorcall = Py_TPFLAGS_HAVE_VECTORCALL;
+#else
+constexpr unsigned long kHasVectorcall = _Py_TPFLAGS_HAVE_VECTORCALL;
+#endif
+
 #ifdef Py_GIL_DISABLED
 constexpr bool kFreeThreaded = true;
 #else
@@ -241,5 +252,35 @@ inline PyObject* dict_item(PyObject* dict, PyObject* key) {
     return found;
 #endif
 }
+
+// Python 3.8, and 3.9 before 3.9.2: a RecursionError sets a flag in the thread's state that lifts the limit, and
+// 50 calls above it the interpreter ends the process (`otel_tracepoints.recursion`). It is put down for the
+// time of a hit; where the application handles such an error above the limit there is no room for one.
+class Overflow {
+public:
+#if PY_VERSION_HEX < 0x03090200
+    Overflow() : state_(PyThreadState_Get()), before_(state_->overflowed) {
+        has_room_ = !before_ || state_->recursion_depth <= Py_GetRecursionLimit();
+        if (has_room_) {
+            state_->overflowed = 0;
+        }
+    }
+    ~Overflow() { state_->overflowed = before_; }
+    bool has_room() const { return has_room_; }
+
+private:
+    PyThreadState* state_;
+    decltype(PyThreadState::overflowed) before_;
+    bool has_room_;
+#else
+    Overflow() {}
+    ~Overflow() {}
+    bool has_room() const { return true; }
+#endif
+
+public:
+    Overflow(const Overflow&) = delete;
+    Overflow& operator=(const Overflow&) = delete;
+};
 
 }  // namespace tracepoints

@@ -19,7 +19,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 import otel_tracepoints
 from otel_tracepoints import foundation
 from otel_tracepoints.emission import resource
-from tests.support.engines import MECHANISMS, engine_of
+from tests.support.engines import MECHANISMS, engine_of, name_of
 from tests.support.live import Live, TargetMaker, forget_modules, target_maker
 from tests.support.otlp_receiver import OtlpReceiver
 
@@ -34,7 +34,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "_own", None)
 
 
-@pytest.fixture(params=MECHANISMS)
+@pytest.fixture(params=MECHANISMS, ids=name_of)
 def mechanism(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each mechanism of this interpreter in turn; agents started in the test use it."""
     name: str = request.param

@@ -17,10 +17,16 @@ constexpr int kPatience = 100'000;
 class Turn {
 public:
     explicit Turn(std::atomic_flag& busy) noexcept : busy_(busy) {
-        for (int turn = 0; busy_.test_and_set(std::memory_order_acquire) && turn < kPatience; ++turn) {
+        // With the GIL nobody else is here.
+        for (int turn = 0; kFreeThreaded && busy_.test_and_set(std::memory_order_acquire) && turn < kPatience;
+             ++turn) {
         }
     }
-    ~Turn() { busy_.clear(std::memory_order_release); }
+    ~Turn() {
+        if (kFreeThreaded) {
+            busy_.clear(std::memory_order_release);
+        }
+    }
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
 

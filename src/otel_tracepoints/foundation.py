@@ -25,7 +25,7 @@ from otel_tracepoints.errors import (
     InvalidRedaction,
     TracepointsError,
 )
-from otel_tracepoints.pipeline import guard_thread
+from otel_tracepoints.guard import guard_thread
 
 _LOGGER = logging.getLogger("otel_tracepoints")
 

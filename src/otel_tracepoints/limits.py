@@ -31,17 +31,18 @@ class Count:
     only through its ``repr``: pickling of iterators is gone in 3.14.
     """
 
-    __slots__ = ("_numbers", "take")
+    __slots__ = ("numbers", "take")
 
     def __init__(self, start: int = 0) -> None:
-        self._numbers = itertools.count(start)
+        #: For the compiled gate, which takes the next one by itself.
+        self.numbers = itertools.count(start)
         #: Raises the counter by one; answers what it was before.
-        self.take: Callable[[], int] = self._numbers.__next__
+        self.take: Callable[[], int] = self.numbers.__next__
 
     @property
     def value(self) -> int:
         """How often it was raised."""
-        return _upcoming(self._numbers)
+        return _upcoming(self.numbers)
 
 
 def _upcoming(numbers: itertools.count[int]) -> int:
@@ -97,10 +98,11 @@ class HitBudget:
     call in C puts it there, so what a signal's handler raises in between finds it in one of them.
     """
 
-    __slots__ = ("_limit", "_next", "_returned", "exhausted")
+    __slots__ = ("_limit", "_next", "_returned", "exhausted", "limited")
 
     def __init__(self, limit: Optional[int], used: int = 0) -> None:
         self._limit: Final = limit
+        self.limited: Final = limit is not None
         self._next = itertools.count(used)
         self._returned: List[int] = []
         #: True once the last ticket is taken; arrivals after that are not counted.

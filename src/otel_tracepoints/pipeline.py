@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from types import CodeType, FrameType
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from otel_tracepoints.capture.collector import Collector
 from otel_tracepoints.capture.message import MessageRenderer
@@ -21,17 +21,12 @@ from otel_tracepoints.capture.redaction import RedactionPolicy
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression import Expression, Template
+from otel_tracepoints.guard import BUSY, GUARDED
 from otel_tracepoints.interrupts import is_for_application, is_from_signal
 from otel_tracepoints.introspect import instance_dict
 from otel_tracepoints.limits import Governor, HitBudget, PauseClock, TokenBucket
 from otel_tracepoints.model import Snapshot
 from otel_tracepoints.probes.registry import Counts, Entry, LastError
-
-#: Threads that are inside a hit now, or are the agent's own. Set operations are atomic, with and
-#: without the GIL.
-_BUSY: Set[int] = set()
-#: The agent's own threads.
-_GUARDED: Set[int] = set()
 
 _get_ident = threading.get_ident
 _now = time.monotonic
@@ -100,55 +95,78 @@ class Gate:
             return
         counts = self._counts
         thread = _get_ident()
-        if thread in _BUSY and (thread in _GUARDED or _inside_a_hit()):
+        if thread in BUSY and (thread in GUARDED or _inside_a_hit()):
             counts.reentrant.take()
             return
-        condition, bucket = plan.condition, plan.bucket
-        if condition is None and bucket.dry_until > _now():
+        bucket = plan.bucket
+        if plan.condition is None and bucket.dry_until > _now():
             # What `take` would say below, and of most arrivals at a hot line does.
             counts.rate_limited.take()
             if not self.rate_limit_told:
-                self._tell_rate_limit(plan)
+                self._drop(plan)
             return
-        ticket: Optional[List[int]] = None  # nothing is made before the condition has said yes
         try:
-            _BUSY.add(thread)
-            if condition is not None:
-                try:
-                    if not condition.test(frame):
-                        counts.condition_false.take()
-                        return
-                except EvaluationError as error:
-                    counts.condition_error.take()
-                    self._fail_quietly(plan, frame, "condition", error)
-                    return
-            if not bucket.take():
-                counts.rate_limited.take()
-                if not self.rate_limit_told:
-                    self._tell_rate_limit(plan)
+            BUSY.add(thread)
+            if plan.condition is not None and not self.holds(plan, frame):
                 return
-            if not self._services.governor.allows():
-                counts.over_budget.take()
+            if bucket.take():
+                self.admit(plan, frame)
                 return
-            ticket = []
+            counts.rate_limited.take()
+            if not self.rate_limit_told:
+                self._drop(plan)
+        except BaseException as error:
+            if self.settle(plan, frame, error):
+                raise
+        finally:
+            BUSY.discard(thread)
+
+    def holds(self, plan: Plan, frame: FrameType) -> bool:
+        """Whether the condition does; counts the arrival where it does not."""
+        condition = plan.condition
+        try:
+            if condition is None or condition.test(frame):
+                return True
+            self._counts.condition_false.take()
+        except EvaluationError as error:
+            self._counts.condition_error.take()
+            self._fail_quietly(plan, frame, "condition", error)
+        return False
+
+    def admit(self, plan: Plan, frame: FrameType) -> None:
+        """All gates before are passed: what is left is whether there is time, and a hit to spend."""
+        counts = self._counts
+        if not self._services.governor.allows():
+            counts.over_budget.take()
+            return
+        ticket: List[int] = []  # nothing is made before the condition has said yes
+        try:
             if not plan.budget.take(ticket):
                 return  # another thread had the last ticket: this arrival came after it
             self._capture(plan, frame, counts, ticket)
-        except BaseException as error:
-            # Nothing of ours may reach the application. What is left to happen here is a
-            # RecursionError or MemoryError at the edge, before anything was counted.
+        except BaseException:
             if ticket:
                 plan.budget.give_back(ticket)
-            if is_for_application(error):
-                raise
-            counts.capture_error.take()
-            self._fail_quietly(plan, frame, "snapshot", error)
-        finally:
-            _BUSY.discard(thread)
+            raise
 
-    def _tell_rate_limit(self, plan: Plan) -> None:
-        self.rate_limit_told = True
+    def settle(self, plan: Plan, frame: FrameType, error: BaseException) -> bool:
+        """What came out of a hit: whether it is for the application; all else is counted, and ends here.
+
+        What is left to happen is a RecursionError or MemoryError at the edge, before anything was counted.
+        """
+        if is_for_application(error):
+            return True
+        self._counts.capture_error.take()
+        self._fail_quietly(plan, frame, "snapshot", error)
+        return False
+
+    def tell_rate_limit(self, plan: Plan) -> None:
+        """Have it reported that hits are dropped."""
         self._services.poke(plan.entry.probe.id)
+
+    def _drop(self, plan: Plan) -> None:
+        self.rate_limit_told = True
+        self.tell_rate_limit(plan)
 
     def _fail_quietly(self, plan: Plan, frame: FrameType, kind: str, error: BaseException) -> None:
         try:
@@ -220,25 +238,6 @@ class Gate:
                 plan.collector.watches(frame, plan.watches, snapshot, clock)
             plan.collector.stack(frame, snapshot, clock)
         return snapshot
-
-
-def guard_thread() -> Callable[[], None]:
-    """Keep this thread out of the hit path (the agent's own threads); call the answer to undo it."""
-    thread = _get_ident()
-    _GUARDED.add(thread)
-    _BUSY.add(thread)
-
-    def undo() -> None:
-        _GUARDED.discard(thread)
-        _BUSY.discard(thread)
-
-    return undo
-
-
-def after_fork_in_child() -> None:
-    """Only the forking thread lives on; it may be inside a hit only if it forked there."""
-    _GUARDED.clear()
-    _BUSY.clear()
 
 
 def _inside_a_hit() -> bool:

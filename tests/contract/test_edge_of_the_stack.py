@@ -10,7 +10,7 @@ import pathlib
 import sys
 
 import pytest
-from tests.support.engines import MECHANISMS
+from tests.support.engines import MECHANISMS, name_of
 from tests.support.processes import run_python
 
 APPLICATION = """
@@ -127,7 +127,7 @@ def survive(directory: pathlib.Path, mechanism: str, body: str) -> str:
     return run_python(DRIVER.format(directory=str(directory), mechanism=mechanism, body=body), timeout=120)
 
 
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("mechanism", MECHANISMS, ids=name_of)
 def test_watches_of_deep_values_at_the_edge(tmp_path: pathlib.Path, mechanism: str) -> None:
     """Several watches that run out of stack, one after the other, do not end the process."""
     assert f"survived {[None] * 8}" in survive(tmp_path, mechanism, DEEP_VALUES)
@@ -135,7 +135,7 @@ def test_watches_of_deep_values_at_the_edge(tmp_path: pathlib.Path, mechanism: s
 
 @pytest.mark.skipif(sys.version_info >= (3, 9, 2), reason="nothing runs above the limit from 3.9.2 on")
 @pytest.mark.parametrize("more", [1, 20, 30, 40, 45])
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("mechanism", MECHANISMS, ids=name_of)
 def test_a_hit_where_the_application_handles_its_own_recursion_error(
     tmp_path: pathlib.Path, mechanism: str, more: int
 ) -> None:
@@ -144,7 +144,7 @@ def test_a_hit_where_the_application_handles_its_own_recursion_error(
 
 
 @pytest.mark.parametrize("tag", ["began_before", "long_before"])
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("mechanism", MECHANISMS, ids=name_of)
 def test_a_thread_with_a_frame_of_before_comes_to_the_edge(
     tmp_path: pathlib.Path, mechanism: str, tag: str
 ) -> None:

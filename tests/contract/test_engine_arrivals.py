@@ -14,12 +14,12 @@ from typing import Any, Counter, Dict, Iterator, List, Tuple
 import pytest
 from tests.support import every_construct
 from tests.support.codes import Program, lines_of, where
-from tests.support.engines import MECHANISMS, engine_of
+from tests.support.engines import MECHANISMS, engine_of, name_of
 
 from otel_tracepoints.engine.base import Engine, Watch
 
 
-@pytest.fixture(params=MECHANISMS)
+@pytest.fixture(params=MECHANISMS, ids=name_of)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Each mechanism of this interpreter."""
     made = engine_of(request.param)

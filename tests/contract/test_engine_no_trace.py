@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Callable, Iterator, List
 
 import pytest
-from tests.support.engines import MECHANISMS, engine_of
+from tests.support.engines import MECHANISMS, engine_of, name_of
 from tests.support.traces import Subject, come_and_go
 
 from otel_tracepoints.engine.base import Engine
@@ -16,7 +16,7 @@ WARM_UP = 20
 NOISE = CYCLES // 2
 
 
-@pytest.fixture(params=MECHANISMS)
+@pytest.fixture(params=MECHANISMS, ids=name_of)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Each mechanism of this interpreter."""
     made = engine_of(request.param)

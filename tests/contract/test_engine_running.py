@@ -10,12 +10,12 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 from tests.support.codes import Program
-from tests.support.engines import MECHANISMS, engine_of
+from tests.support.engines import MECHANISMS, engine_of, name_of
 
 from otel_tracepoints.engine.base import Engine
 
 
-@pytest.fixture(params=MECHANISMS)
+@pytest.fixture(params=MECHANISMS, ids=name_of)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Each mechanism of this interpreter."""
     made = engine_of(request.param)

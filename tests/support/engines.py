@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Tuple
 
+from otel_tracepoints.engine import create_engine
 from otel_tracepoints.engine.base import Engine
+from otel_tracepoints.engine.compiled import COMPILED
 
-#: Every mechanism that must work here; the first is the one that ``auto`` takes.
-MECHANISMS: Tuple[str, ...] = (
-    ("monitoring" if sys.version_info >= (3, 12) else "injection"),
-    "settrace",
-)
+
+class Native(str):
+    """A mechanism whose hits are handled in C++."""
+
+    __slots__ = ()
+
+
+_BEST = "monitoring" if sys.version_info >= (3, 12) else "injection"
+#: Every mechanism that must work here, and the best once more with the compiled engine.
+MECHANISMS: Tuple[str, ...] = (_BEST, "settrace", *((Native(_BEST),) if COMPILED.module() else ()))
+if os.environ.get("TRACEPOINTS_REQUIRE_NATIVE") and not COMPILED.module():
+    raise RuntimeError(f"the compiled engine is required here: {COMPILED.why_not()}")
+
+
+def name_of(mechanism: str) -> str:
+    """What a test's parameter is called."""
+    return f"native {mechanism}" if type(mechanism) is Native else mechanism
 
 
 def engine_of(mechanism: str) -> Engine:
     """A fresh engine that uses this mechanism."""
-    if mechanism == "monitoring":
-        from otel_tracepoints.engine.monitoring import MonitoringEngine
-
-        return MonitoringEngine()
-    if mechanism == "injection":
-        from otel_tracepoints.engine.injection import InjectionEngine
-
-        return InjectionEngine()
-    from otel_tracepoints.engine.settrace import SettraceEngine
-
-    return SettraceEngine()
+    return create_engine("native" if type(mechanism) is Native else "pytrace", mechanism=str(mechanism))

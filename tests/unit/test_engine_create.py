@@ -10,6 +10,7 @@ from tests.support.codes import Program
 from tests.support.engines import MECHANISMS
 
 from otel_tracepoints.engine import create_engine
+from otel_tracepoints.engine.compiled import COMPILED
 from otel_tracepoints.errors import EngineUnavailable
 
 NEW = sys.version_info >= (3, 12)
@@ -30,16 +31,37 @@ def test_the_best_mechanism_is_taken(choice: str, engines: List[Any]) -> None:
     """Auto and pytrace take the mechanism that costs other code nothing, and say why."""
     engines.append(create_engine(choice))
     engine = engines[0]
-    assert (engine.name, engine.mechanism) == ("pytrace", MECHANISMS[0])
+    compiled = choice == "auto" and COMPILED.module() is not None
+    assert (engine.name, engine.mechanism) == ("native" if compiled else "pytrace", MECHANISMS[0])
     assert engine.reason.startswith(f"{choice}: ")
     assert engine.tool_id == (3 if NEW else None)
     assert (f"tool id {engine.tool_id}" in engine.reason) == NEW
 
 
-def test_native_says_what_to_do() -> None:
-    """Asked for the compiled engine, which this build has not, the answer says what to do instead."""
-    with pytest.raises(EngineUnavailable, match="TRACEPOINTDEBUG_ENGINE to auto or pytrace"):
+def test_native_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for the compiled engine where there is none, the answer says why, and what to do instead."""
+    monkeypatch.setattr(COMPILED, "_module", None)
+    monkeypatch.setattr(COMPILED, "_why", "there was no compiler")
+    with pytest.raises(
+        EngineUnavailable, match="there was no compiler.*TRACEPOINTDEBUG_ENGINE to auto or pytrace"
+    ):
         create_engine("native")
+
+
+def test_auto_does_without_a_compiled_engine(monkeypatch: pytest.MonkeyPatch, engines: List[Any]) -> None:
+    """And says why there is none."""
+    monkeypatch.setattr(COMPILED, "_module", None)
+    monkeypatch.setattr(COMPILED, "_why", "there was no compiler")
+    engines.append(create_engine("auto"))
+    assert engines[0].name == "pytrace" and "there was no compiler" in engines[0].reason
+
+
+@pytest.mark.skipif(COMPILED.module() is None, reason="not compiled here")
+def test_native_is_taken_where_it_is_asked_for(engines: List[Any]) -> None:
+    """With the best mechanism there is, and the compiled gates."""
+    engines.append(create_engine("native"))
+    assert (engines[0].name, engines[0].mechanism) == ("native", MECHANISMS[0])
+    assert engines[0].native is COMPILED.module() and engines[0].reason.startswith("native: as asked")
 
 
 def test_unknown_choices_are_refused() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
-from otel_tracepoints import pipeline, schema
+from otel_tracepoints import guard, schema
 from otel_tracepoints.capture.redaction import RedactionPolicy
 from otel_tracepoints.debugger.hooks import Hooks
 from otel_tracepoints.debugger.placing import locate
@@ -264,7 +264,7 @@ class Debugger:
 
     def after_fork_in_child(self) -> None:
         """The child keeps probes and counts for itself; locks and threads are made anew."""
-        pipeline.after_fork_in_child()
+        guard.after_fork_in_child()
         self._registry.after_fork_in_child()
         self._parts.resolver.after_fork_in_child()
         self._parts.engine.after_fork_in_child()

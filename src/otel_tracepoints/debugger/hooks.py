@@ -6,13 +6,14 @@ import time
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints import unpatched
+from otel_tracepoints.debugger.gating import AnyGate, Gating, handler_of
 from otel_tracepoints.debugger.placing import Placer
 from otel_tracepoints.debugger.planning import Planner
 from otel_tracepoints.debugger.reports import Reporter
-from otel_tracepoints.engine.base import Engine
+from otel_tracepoints.engine.base import Engine, Handler
 from otel_tracepoints.limits import TokenBucket
 from otel_tracepoints.model import ProbeState
-from otel_tracepoints.pipeline import Gate, HitServices, Plan
+from otel_tracepoints.pipeline import HitServices, Plan
 from otel_tracepoints.probes.registry import PLACING_ERRORS, Entry, LastError, Registry
 from otel_tracepoints.probes.resolver import Resolution, Resolver
 
@@ -30,7 +31,7 @@ _OFF = (ProbeState.EXPIRED, ProbeState.DISABLED)
 class _Live(NamedTuple):
     """The running side of an entry. The bucket outlives updates that do not change the rate."""
 
-    gate: Gate
+    gate: AnyGate
     bucket: TokenBucket
 
 
@@ -61,6 +62,7 @@ class Hooks:
         self._planner = planner
         self._reporter = reporter
         self._services = services
+        self._gating = Gating(engine, services)
         self._problem = problem
         self._live: Dict[str, _Live] = {}
         self._unhooked = unpatched.Event()
@@ -70,8 +72,8 @@ class Hooks:
     def add(self, entry: Entry) -> None:
         """Make an entry ready to be hooked."""
         self._reporter.watch(entry.probe.id)
-        bucket = TokenBucket(entry.probe.rate_limit)
-        self._live[entry.probe.id] = _Live(Gate(entry.counts, self._services), bucket)
+        bucket = self._gating.bucket(entry.probe.rate_limit)
+        self._live[entry.probe.id] = _Live(self._gating.gate(entry.counts), bucket)
 
     def remove(self, entries: Sequence[Entry]) -> None:
         """Take entries' hooks away, for good."""
@@ -84,7 +86,7 @@ class Hooks:
     def new_rate(self, entry: Entry) -> None:
         """Its rate limit has changed."""
         id = entry.probe.id
-        self._live[id] = self._live[id]._replace(bucket=TokenBucket(entry.probe.rate_limit))
+        self._live[id] = self._live[id]._replace(bucket=self._gating.bucket(entry.probe.rate_limit))
 
     def note_problem(self, entry: Entry) -> None:
         """Show on an entry why nothing may be captured, if so."""
@@ -94,8 +96,8 @@ class Hooks:
     def apply(self, entries: Sequence[Entry], resolution: Optional[Resolution] = None) -> None:
         """Do what these entries' definitions and states ask for: the only place that hooks."""
         off: List[Entry] = []
-        plans: List[Tuple[Entry, Gate, Plan]] = []
-        unplaced: List[Tuple[Entry, Gate]] = []
+        plans: List[Tuple[Entry, AnyGate, Plan]] = []
+        unplaced: List[Tuple[Entry, Handler]] = []
         for entry in entries:
             live = self._live[entry.probe.id]
             self.note_problem(entry)
@@ -106,7 +108,7 @@ class Hooks:
             plans.append((entry, live.gate, self._planner.plan(entry, live.bucket)))
             placed = entry.error is None or entry.error.code not in PLACING_ERRORS
             if live.gate.plan is None or not placed:
-                unplaced.append((entry, live.gate))
+                unplaced.append((entry, handler_of(live.gate)))
         self.placer.remove(off)
         if unplaced:  # looks for code: not for a new condition or limit
             self.placer.place(unplaced, resolution)
@@ -234,7 +236,7 @@ class Hooks:
     def _wants_hits(self, entry: Entry) -> bool:
         return self.awake and self._problem is None and self._registry.state(entry) not in _OFF
 
-    def _report_rate_limit(self, entry: Entry, gate: Gate) -> Optional[float]:
+    def _report_rate_limit(self, entry: Entry, gate: AnyGate) -> Optional[float]:
         delay = self._reporter.rate_limited(entry)
         if delay is None:
             gate.rate_limit_told = False

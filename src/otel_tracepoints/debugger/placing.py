@@ -8,11 +8,10 @@ from types import CodeType
 from typing import Callable, Collection, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints.codesite import CodeSite
-from otel_tracepoints.engine.base import Engine, Watch
+from otel_tracepoints.engine.base import Engine, Handler, Watch
 from otel_tracepoints.errors import TracepointsError
 from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.model import Location
-from otel_tracepoints.pipeline import Gate
 from otel_tracepoints.probes.importing import ImportWatcher
 from otel_tracepoints.probes.registry import PLACING_ERRORS, Entry, LastError
 from otel_tracepoints.probes.resolver import Resolution, Resolver
@@ -26,8 +25,8 @@ _ARRIVAL_INTERVAL = 0.1
 #: Going through everything again and again takes at most this share of one processor.
 _SHARE = 0.05
 
-#: An entry and the gate that its hooks call.
-Pair = Tuple[Entry, Gate]
+#: An entry and what its hooks call.
+Pair = Tuple[Entry, Handler]
 
 
 class _Found(NamedTuple):
@@ -80,8 +79,8 @@ class Placer:
         A failure is kept on the entry; it never raises. ``resolution`` is that of the one entry,
         where it is known already.
         """
-        for entry, gate in pairs:
-            self._want(entry, gate)
+        for entry, handler in pairs:
+            self._want(entry, handler)
         look = None if resolution is None else _constant(resolution)
         for path, group in _by_path(pairs).items():
             self._hook(group, look or self._look(path))
@@ -171,20 +170,20 @@ class Placer:
 
     def _hook(self, pairs: Iterable[Pair], look: Optional[Callable[[int], Resolution]]) -> None:
         found: List[_Found] = []
-        for entry, gate in pairs:
+        for entry, handler in pairs:
             resolution = self._resolved(entry, look)
             if resolution is not None:
-                watch = Watch(entry.probe.id, resolution.sites, entry.probe.line, gate.__call__)
+                watch = Watch(entry.probe.id, resolution.sites, entry.probe.line, handler)
                 found.append(_Found(entry, watch, resolution))
         if not self._install(found) and len(found) > 1:
             for each in found:
                 self._install([each])
 
-    def _want(self, entry: Entry, gate: Gate) -> None:
+    def _want(self, entry: Entry, handler: Handler) -> None:
         if entry.path not in self._wanted:
             self._watcher.watch(entry.path)
             self._wanted[entry.path] = {}
-        self._wanted[entry.path][entry.probe.id] = (entry, gate)
+        self._wanted[entry.path][entry.probe.id] = (entry, handler)
 
     def _look(self, path: str) -> Optional[Callable[[int], Resolution]]:
         try:
@@ -229,9 +228,9 @@ class Placer:
     def _on_code(self, code: CodeType, path: str) -> CodeType:
         self._arriving[path] = path in self._resolver.loaded_among({path})
         # Copied in one step of C: the control path changes it meanwhile.
-        for entry, gate in list(dict.copy(self._wanted.get(path, {})).values()):
+        for entry, handler in list(dict.copy(self._wanted.get(path, {})).values()):
             try:
-                self._place_arriving(entry, gate, code, path)
+                self._place_arriving(entry, handler, code, path)
             except TracepointsError as error:
                 self._failed(entry, error.message)
             except Exception as error:
@@ -241,14 +240,14 @@ class Placer:
         self._poke()
         return self._engine.replacement(code)
 
-    def _place_arriving(self, entry: Entry, gate: Gate, code: CodeType, path: str) -> None:
+    def _place_arriving(self, entry: Entry, handler: Handler, code: CodeType, path: str) -> None:
         line = entry.probe.line
         sites = self._resolver.sites_in(code, line)
         if not sites:
             entry.location = None
             self._failed(entry, "The file has changed: no code starts on this line any more.")
             return
-        self._engine.install(entry.probe.id, sites, line, gate.__call__)
+        self._engine.install(entry.probe.id, sites, line, handler)
         self._name(sites)
         entry.functions = tuple(dict.fromkeys(self._resolver.function_name(site.code) for site in sites))
         entry.location = Location(path, line, entry.functions)

@@ -15,8 +15,8 @@ from typing import Callable, Dict, List, Mapping, Optional, Set, Tuple
 
 from otel_tracepoints import unpatched
 from otel_tracepoints.emission.threads import OwnThread, start_thread
+from otel_tracepoints.guard import guard_thread
 from otel_tracepoints.limits import Clock
-from otel_tracepoints.pipeline import guard_thread
 
 _LOGGER = logging.getLogger("otel_tracepoints")
 

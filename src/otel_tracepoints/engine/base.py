@@ -13,7 +13,7 @@ exception or a resumption onto another line. On Python 3.8 to 3.11 it is counted
 from __future__ import annotations
 
 from types import CodeType, FrameType
-from typing import Callable, NamedTuple, Optional, Protocol, Sequence
+from typing import Any, Callable, NamedTuple, Optional, Protocol, Sequence
 
 from otel_tracepoints.codesite import CodeSite
 
@@ -38,12 +38,14 @@ class Engine(Protocol):
 
     Attributes:
         name: ``pytrace`` (handlers are Python) or ``native``.
+        native: The compiled module, which brings the gates; None for ``pytrace``.
         mechanism: ``monitoring``, ``injection`` or ``settrace``.
         reason: Why this one, as a sentence.
         tool_id: The ``sys.monitoring`` tool id taken, if any.
     """
 
     name: str
+    native: Optional[Any]
     mechanism: str
     reason: str
     tool_id: Optional[int]

@@ -104,7 +104,7 @@ def start_callback_without_gil(
     return on_start
 
 
-def let_callbacks_return(deciding: Set[object]) -> None:
+def let_callbacks_return(deciding: Callable[[], object]) -> None:
     """Wait (at most 50 ms) for the callbacks that are deciding now; others see the new table.
 
     One that has just returned may still be waiting, in C, for the lock of its code object, which
@@ -113,5 +113,5 @@ def let_callbacks_return(deciding: Set[object]) -> None:
     deadline = time.monotonic() + 0.05
     while True:
         unpatched.sleep(0.0005)
-        if not deciding or time.monotonic() > deadline:
+        if not deciding() or time.monotonic() > deadline:
             return

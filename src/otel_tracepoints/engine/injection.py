@@ -13,7 +13,7 @@ present one are watched by `running.RunningFrames` until they leave.
 from __future__ import annotations
 
 from types import CodeType
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from otel_tracepoints import unpatched
 from otel_tracepoints.codesite import CodeSite, WeakFunction
@@ -21,7 +21,7 @@ from otel_tracepoints.engine import holders
 from otel_tracepoints.engine.anatomy import Anatomy
 from otel_tracepoints.engine.base import Handler, Watch
 from otel_tracepoints.engine.body import Body
-from otel_tracepoints.engine.hook import SITES, numbers
+from otel_tracepoints.engine.hook import SITES, arrived, numbers
 from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.engine.running import RunningFrames
 from otel_tracepoints.engine.splice import splice
@@ -32,16 +32,18 @@ from otel_tracepoints.errors import EngineUnavailable, PlacingFailed
 class InjectionEngine:
     """`engine.base.Engine` by rewriting code objects.
 
+    Args:
+        native: The compiled module, whose function is called then; None for that of Python.
+
     Raises:
         EngineUnavailable: This Python is not one of those that `splice` can rewrite, or the
             ``bytecode`` library is missing.
     """
 
-    name = "pytrace"
     mechanism = "injection"
     tool_id: Optional[int] = None
 
-    def __init__(self) -> None:
+    def __init__(self, native: Optional[Any] = None) -> None:
         import importlib.util
         import platform
         import sys
@@ -51,6 +53,9 @@ class InjectionEngine:
         if importlib.util.find_spec("bytecode") is None:
             raise EngineUnavailable("The package bytecode is not installed, so no code can be rewritten.")
         self.reason = f"code rewriting, because Python 3.{sys.version_info[1]} has no sys.monitoring"
+        self.native = native
+        self.name = "pytrace" if native is None else "native"
+        self._arrived = arrived if native is None else native.arrived
         self._lock = unpatched.RLock()
         self._ledger = Ledger()
         self._bodies: Dict[int, Body] = {}
@@ -160,7 +165,7 @@ class InjectionEngine:
     def _rewrite(self, body: Body, lines: Iterable[int]) -> None:
         wanted = {line: body.numbers[line] for line in lines}
         # Worked out each time: kept, it would be the largest part of what a probe keeps.
-        made = splice(Anatomy(body.original), wanted)
+        made = splice(Anatomy(body.original), wanted, self._arrived)
         if made is None:
             # The line has code, but none of it can be arrived at (it only begins the call).
             body.current = body.original

@@ -23,7 +23,7 @@ from __future__ import annotations
 import collections
 import sys
 from types import CodeType
-from typing import Any, Deque, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints import unpatched
 from otel_tracepoints.engine.base import CodeSite, Handler, Watch
@@ -51,34 +51,44 @@ class MonitoringEngine:
 
     Args:
         tool_id: Take this id, if it is free; None for the usual ones.
+        native: The compiled module; None for callbacks in Python.
 
     Raises:
         EngineUnavailable: No ``sys.monitoring`` here, or no tool id is free.
     """
 
-    name = "pytrace"
     mechanism = "monitoring"
 
-    def __init__(self, tool_id: Optional[int] = None) -> None:
+    def __init__(self, tool_id: Optional[int] = None, native: Optional[Any] = None) -> None:
         monitoring: Any = getattr(sys, "monitoring", None)
         if monitoring is None:
             raise EngineUnavailable("This Python has no sys.monitoring (3.12 and later have).")
         self._monitoring = monitoring
         self._lock = unpatched.RLock()
         self._ledger = Ledger()
-        self._table: Table = {}
+        self.native = native
+        self.name = "pytrace" if native is None else "native"
+        self._table: Table = {} if native is None else native.Table()
         self._closed = False
         self._gil = getattr(sys, "_is_gil_enabled", lambda: True)
         #: The events that each code object has, by its identity.
         self._armed: Dict[int, int] = {}
-        #: Callbacks that may be about to switch a location off; only without the GIL.
-        self._deciding: Set[object] = set()
-        if self._gil():
-            self._line_callback = line_callback(self._table, monitoring.DISABLE)
-            self._start_callback = start_callback(self._table, monitoring.DISABLE)
+        #: Whether callbacks may be about to switch a location off; only asked without the GIL.
+        self._deciding: Callable[[], object]
+        if native is not None:
+            on_line = native.line_callback(self._table, monitoring.DISABLE)
+            on_start = native.start_callback(self._table, monitoring.DISABLE)
+            self._deciding = lambda: on_line or on_start
+        elif self._gil():
+            on_line = line_callback(self._table, monitoring.DISABLE)
+            on_start = start_callback(self._table, monitoring.DISABLE)
+            self._deciding = bool
         else:
-            self._line_callback = line_callback_without_gil(self._table, monitoring.DISABLE, self._deciding)
-            self._start_callback = start_callback_without_gil(self._table, monitoring.DISABLE, self._deciding)
+            deciding: Set[object] = set()
+            self._deciding = deciding.__len__
+            on_line = line_callback_without_gil(self._table, monitoring.DISABLE, deciding)
+            on_start = start_callback_without_gil(self._table, monitoring.DISABLE, deciding)
+        self._line_callback, self._start_callback = on_line, on_start
         self.tool_id: Optional[int]
         self.tool_id, self.reason = self._take_tool_id(tool_id)
         self._register()

@@ -42,12 +42,13 @@ _WATCHING: Dict[int, Tuple[Dict[int, Any], _Tracer]] = {}
 class SettraceEngine:
     """`engine.base.Engine` over ``sys.settrace``."""
 
-    name = "pytrace"
     mechanism = "settrace"
     tool_id: Optional[int] = None
 
-    def __init__(self) -> None:
+    def __init__(self, native: Optional[Any] = None) -> None:
         self.reason = "sys.settrace"
+        self.native = native
+        self.name = "pytrace" if native is None else "native"
         self._lock = unpatched.RLock()
         self._ledger = Ledger()
         self._table: Dict[int, Dict[int, Tuple[Handler, ...]]] = {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import sys
 from types import CodeType
-from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from otel_tracepoints.engine.anatomy import KW_NAMES, PUSH_EXC_INFO, RESUME, Anatomy, Arrival, decode, lengths
 from otel_tracepoints.engine.hook import (
@@ -31,12 +31,15 @@ class Spliced(NamedTuple):
     entrances: Tuple[int, ...]
 
 
-def splice(anatomy: Anatomy, sites: Mapping[int, int]) -> Optional[Spliced]:
+def splice(
+    anatomy: Anatomy, sites: Mapping[int, int], plain: Callable[[int], object] = arrived
+) -> Optional[Spliced]:
     """The code object with calls put in; None if there is nowhere that counts.
 
     Args:
         anatomy: Of the original code object: never of a rewritten one.
         sites: Line → number to call with.
+        plain: What is called where an arrival is an arrival: `hook.arrived`, or the compiled one.
     """
     # Imported when first needed: most processes never set a probe, and 3.12 never needs it.
     from bytecode import Bytecode, Instr, Label
@@ -61,7 +64,7 @@ def splice(anatomy: Anatomy, sites: Mapping[int, int]) -> Optional[Spliced]:
         number = sites[instruction.line or 0]
         at = places[here]
         location = source[at].location
-        function: Any = arrived
+        function: Any = plain
         if arrival.silent_raises and arrival.handler:
             function, entrance = arrived_by_exception, next(numbers)
             silent_raises[entrance] = number, arrival.silent_raises

@@ -1,0 +1,26 @@
+// What a gate needs of a probe's definition: made on the control path, never changed.
+#pragma once
+
+#include <memory>
+
+#include "expression/condition.hpp"
+#include "gate/bucket.hpp"
+
+namespace tracepoints {
+
+struct Plan {
+    // Null with a Python error.
+    static std::unique_ptr<Plan> make(PyObject* plan);
+
+    // The `pipeline.Plan` that it was made of.
+    Ref python;
+    bool has_condition = false;
+    // Null where Python has to decide.
+    std::unique_ptr<Condition> condition;
+    Ref bucket_object;
+    TokenBucket* bucket = nullptr;
+    // Null where hits are not limited: else it is asked whether they are used up.
+    Ref budget;
+};
+
+}  // namespace tracepoints

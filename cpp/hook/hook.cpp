@@ -1,0 +1,357 @@
+// What the interpreter calls when a watched line is reached: by `sys.monitoring`, or by the call that is
+// spliced in front of the line.
+#include <atomic>
+#include <new>
+
+#include "gate/gate.hpp"
+#include "hook/table.hpp"
+#include "parts.hpp"
+
+namespace tracepoints {
+
+namespace {
+
+// Of `otel_tracepoints.interrupts`: whose an exception is that comes out of a handler.
+PyObject* is_for_application = nullptr;
+// Of `otel_tracepoints.engine.hook`: number of a line → handlers.
+PyObject* sites = nullptr;
+
+// What is not for the application ends here. True when it has ended.
+bool settle() {
+    if (PyErr_ExceptionMatches(PyExc_RecursionError)) {
+        PyErr_Clear();  // at the edge of the stack, where there is no room for a call
+        return true;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+        return false;
+    }
+    PyObject* error = take_error();
+    bool passes = true;
+    if (is_for_application != nullptr && error != nullptr) {
+        const Ref answer = Ref::steal(call_one(is_for_application, error));
+        passes = answer && answer.get() == Py_True;
+        PyErr_Clear();
+    }
+    if (passes) {
+        restore_error(error);
+        return false;
+    }
+    Py_XDECREF(error);
+    return true;
+}
+
+// Calls the handlers of a line. False with an error that is for the application.
+bool dispatch(PyObject* handlers, Frame* frame) {
+    const Overflow overflow;
+    if (!overflow.has_room()) {
+        return true;
+    }
+    const Py_ssize_t count = PyTuple_GET_SIZE(handlers);
+    for (Py_ssize_t index = 0; index < count; ++index) {
+        PyObject* handler = PyTuple_GET_ITEM(handlers, index);
+        bool good = false;
+        if (is_gate(handler)) {
+            good = arrive(handler, frame);
+        } else {
+            const Ref object = Ref::borrow(reinterpret_cast<PyObject*>(current_frame_object()));
+            good = object && Ref::steal(call_one(handler, object.get()));
+        }
+        if (!good) {
+            return settle();
+        }
+    }
+    return true;
+}
+
+struct WatchedObject {
+    PyObject_HEAD
+    Table table;
+};
+
+PyTypeObject* table_type = nullptr;
+
+Table& table_of(PyObject* self) {
+    return reinterpret_cast<WatchedObject*>(self)->table;
+}
+
+PyObject* table_new(PyTypeObject* type, PyObject*, PyObject*) {
+    PyObject* self = type->tp_alloc(type, 0);
+    if (self != nullptr) {
+        new (&table_of(self)) Table();
+    }
+    return self;
+}
+
+int table_traverse(PyObject* self, visitproc visit, void* arg) {
+    if (kInstancesVisitTheirType) {
+        Py_VISIT(Py_TYPE(self));
+    }
+    return table_of(self).traverse(visit, arg);
+}
+
+int table_clear(PyObject* self) {
+    table_of(self).clear();
+    return 0;
+}
+
+void table_dealloc(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    table_of(self).~Table();
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+int table_set(PyObject* self, PyObject* key, PyObject* lines) {
+    const void* code = PyLong_AsVoidPtr(key);
+    if (code == nullptr && PyErr_Occurred() != nullptr) {
+        return -1;
+    }
+    if (lines != nullptr && !PyDict_CheckExact(lines)) {
+        PyErr_SetString(PyExc_TypeError, "the lines of a code object come as a dict");
+        return -1;
+    }
+    return table_of(self).set(code, lines) ? 0 : -1;
+}
+
+PyObject* table_pop(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+    if (count < 1) {
+        PyErr_SetString(PyExc_TypeError, "which?");
+        return nullptr;
+    }
+    if (table_set(self, arguments[0], nullptr) < 0) {
+        return nullptr;
+    }
+    Py_RETURN_NONE;
+}
+
+int table_contains(PyObject* self, PyObject* key) {
+    const void* code = PyLong_AsVoidPtr(key);
+    if (code == nullptr && PyErr_Occurred() != nullptr) {
+        return -1;
+    }
+    return table_of(self).has(code) ? 1 : 0;
+}
+
+PyMethodDef table_methods[] = {
+    {"pop", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(table_pop)), METH_FASTCALL,
+     "Forget a code object, by its identity."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+char table_doc[] = "Identity of a code object → line → handlers, as `engine.callbacks.Table`; to be written only.";
+
+PyType_Slot table_slots[] = {
+    {Py_tp_doc, table_doc},
+    {Py_tp_new, reinterpret_cast<void*>(table_new)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(table_dealloc)},
+    {Py_tp_traverse, reinterpret_cast<void*>(table_traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(table_clear)},
+    {Py_tp_methods, table_methods},
+    {Py_mp_ass_subscript, reinterpret_cast<void*>(table_set)},
+    {Py_sq_contains, reinterpret_cast<void*>(table_contains)},
+    {0, nullptr},
+};
+
+PyType_Spec table_spec = {
+    "otel_tracepoints.engine._native.Table",
+    sizeof(WatchedObject),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    table_slots,
+};
+
+// What `sys.monitoring` calls. Both kinds answer DISABLE where nothing is watched; `callbacks` says why
+// they then say that they decide, and look again, where there is no GIL.
+struct CallbackObject {
+    PyObject_HEAD
+    vectorcallfunc call;
+    PyObject* table;
+    PyObject* disable;
+    std::atomic<long> deciding;
+};
+
+PyTypeObject* callback_type = nullptr;
+
+CallbackObject* as_callback(PyObject* self) {
+    return reinterpret_cast<CallbackObject*>(self);
+}
+
+PyObject* disabled(CallbackObject* callback) {
+    Py_INCREF(callback->disable);
+    return callback->disable;
+}
+
+PyObject* on_line(PyObject* self, PyObject* const* arguments, size_t count, PyObject*) {
+    CallbackObject* callback = as_callback(self);
+    if (PyVectorcall_NARGS(count) < 2) {
+        PyErr_SetString(PyExc_TypeError, "a line callback is called with a code object and a line");
+        return nullptr;
+    }
+    const Table& table = table_of(callback->table);
+    const int line = static_cast<int>(PyLong_AsLong(arguments[1]));
+    Ref handlers = table.find(arguments[0], line);
+    if (!handlers) {
+        if (!kFreeThreaded) {
+            return disabled(callback);
+        }
+        callback->deciding.fetch_add(1);
+        handlers = table.find(arguments[0], line);
+        // Given back before we return: what comes after that is in `let_callbacks_return`.
+        callback->deciding.fetch_sub(1);
+        if (!handlers) {
+            return disabled(callback);
+        }
+    }
+    Frame* frame = current_frame();
+    if (frame != nullptr && !dispatch(handlers.get(), frame)) {
+        return nullptr;
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject* on_start(PyObject* self, PyObject* const* arguments, size_t count, PyObject*) {
+    CallbackObject* callback = as_callback(self);
+    if (PyVectorcall_NARGS(count) < 1) {
+        PyErr_SetString(PyExc_TypeError, "a start callback is called with a code object");
+        return nullptr;
+    }
+    const Table& table = table_of(callback->table);
+    bool watched = table.has(arguments[0]);
+    if (!watched && kFreeThreaded) {
+        callback->deciding.fetch_add(1);
+        watched = table.has(arguments[0]);
+        callback->deciding.fetch_sub(1);
+    }
+    if (!watched) {
+        return disabled(callback);
+    }
+    Py_RETURN_NONE;
+}
+
+int callback_is_deciding(PyObject* self) {
+    return as_callback(self)->deciding.load() != 0 ? 1 : 0;
+}
+
+int callback_traverse(PyObject* self, visitproc visit, void* arg) {
+    if (kInstancesVisitTheirType) {
+        Py_VISIT(Py_TYPE(self));
+    }
+    Py_VISIT(as_callback(self)->table);
+    return 0;
+}
+
+void callback_dealloc(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(as_callback(self)->table);
+    Py_XDECREF(as_callback(self)->disable);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+PyMemberDef callback_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(CallbackObject, call), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+char callback_doc[] = "What sys.monitoring calls. True while it decides that a location is watched no more.";
+
+PyType_Slot callback_slots[] = {
+    {Py_tp_doc, callback_doc},
+    {Py_tp_dealloc, reinterpret_cast<void*>(callback_dealloc)},
+    {Py_tp_traverse, reinterpret_cast<void*>(callback_traverse)},
+    {Py_tp_members, callback_members},
+    {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+    {Py_nb_bool, reinterpret_cast<void*>(callback_is_deciding)},
+    {0, nullptr},
+};
+
+PyType_Spec callback_spec = {
+    "otel_tracepoints.engine._native.Callback",
+    sizeof(CallbackObject),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | kHasVectorcall,
+    callback_slots,
+};
+
+PyObject* callback(PyObject* const* arguments, Py_ssize_t count, vectorcallfunc call) {
+    if (count != 2 || Py_TYPE(arguments[0]) != table_type) {
+        PyErr_SetString(PyExc_TypeError, "a callback is made of a compiled table and DISABLE");
+        return nullptr;
+    }
+    PyObject* self = callback_type->tp_alloc(callback_type, 0);
+    if (self != nullptr) {
+        CallbackObject* made = as_callback(self);
+        made->call = call;
+        Py_INCREF(arguments[0]);
+        made->table = arguments[0];
+        Py_INCREF(arguments[1]);
+        made->disable = arguments[1];
+        new (&made->deciding) std::atomic<long>(0);
+    }
+    return self;
+}
+
+PyObject* line_callback(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    return callback(arguments, count, on_line);
+}
+
+PyObject* start_callback(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    return callback(arguments, count, on_start);
+}
+
+// Called by rewritten code, with the number of the line.
+PyObject* arrived(PyObject*, PyObject* site) {
+    const Ref handlers = sites == nullptr ? Ref() : Ref::steal(dict_item(sites, site));
+    if (handlers && PyTuple_CheckExact(handlers.get())) {
+        Frame* frame = current_frame();
+        if (frame != nullptr && !dispatch(handlers.get(), frame)) {
+            return nullptr;
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject* prepare(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 2 || !PyDict_CheckExact(arguments[0])) {
+        PyErr_SetString(PyExc_TypeError, "prepare(sites, is_for_application)");
+        return nullptr;
+    }
+    Py_INCREF(arguments[0]);
+    Py_XSETREF(sites, arguments[0]);
+    Py_INCREF(arguments[1]);
+    Py_XSETREF(is_for_application, arguments[1]);
+    Py_RETURN_NONE;
+}
+
+template <typename Function>
+PyCFunction as_method(Function function) {
+    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+PyMethodDef hook_functions[] = {
+    {"line_callback", as_method(line_callback), METH_FASTCALL, "For LINE: calls the handlers of a line."},
+    {"start_callback", as_method(start_callback), METH_FASTCALL, "For PY_START: does nothing but be there."},
+    {"arrived", arrived, METH_O, "Called by rewritten code when a watched line is reached."},
+    {"prepare", as_method(prepare), METH_FASTCALL, "Tell the hook of the table of sites, and of who settles errors."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+bool add_hook(PyObject* module) {
+    if (table_type == nullptr) {
+        table_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&table_spec));
+        callback_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&callback_spec));
+    }
+    if (table_type == nullptr || callback_type == nullptr) {
+        return false;
+    }
+    callback_type->tp_vectorcall_offset = offsetof(CallbackObject, call);  // 3.8 has no member for it
+    callback_type->tp_new = nullptr;
+    return add_object_ref(module, "Table", reinterpret_cast<PyObject*>(table_type)) == 0 &&
+           PyModule_AddFunctions(module, hook_functions) == 0;
+}
+
+}  // namespace tracepoints
