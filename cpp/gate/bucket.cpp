@@ -42,6 +42,18 @@ double monotonic_seconds() noexcept {
     return static_cast<double>(now.tv_sec * 1'000'000'000LL + now.tv_nsec) * 1e-9;
 }
 
+bool TokenBucket::is_surely_dry() const noexcept {
+#ifdef CLOCK_MONOTONIC_COARSE
+    // The time of the kernel's last tick: at most a hundredth of a second ago.
+    constexpr double kTick = 0.011;
+    timespec tick{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &tick);
+    return static_cast<double>(tick.tv_sec) + static_cast<double>(tick.tv_nsec) * 1e-9 + kTick < dry_until();
+#else
+    return false;
+#endif
+}
+
 TokenBucket::TokenBucket(double rate, std::int64_t burst, double now) noexcept
     : rate_(rate), burst_(burst), since_(now), dry_until_(-std::numeric_limits<double>::infinity()) {}
 

@@ -17,6 +17,8 @@ public:
 
     // One token at this moment, if there is one.
     bool take(double now) noexcept;
+    // Whether there is certainly none at this moment, by a look at a clock that costs next to nothing.
+    bool is_surely_dry() const noexcept;
     // Before this moment there is none: who is in a hurry need not ask.
     double dry_until() const noexcept { return dry_until_.load(std::memory_order_relaxed); }
 

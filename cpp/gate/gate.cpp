@@ -158,8 +158,7 @@ bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* obje
             }
         }
     }
-    const double now = monotonic_seconds();
-    if (plan.bucket->dry_until() > now || !plan.bucket->take(now)) {
+    if (plan.bucket->is_surely_dry() || !plan.bucket->take(monotonic_seconds())) {
         return drop(gate, plan, object);
     }
     bool good = true;
