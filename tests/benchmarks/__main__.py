@@ -26,7 +26,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--out", default="bench.json")
     options = parser.parse_args()
-    systems = [name for name in SYSTEMS if name != "ddtrace" or importlib.util.find_spec("ddtrace")]
+    needs = {"ddtrace": "ddtrace", "native": "otel_tracepoints.engine._native"}
+    systems = [name for name in SYSTEMS if name not in needs or importlib.util.find_spec(needs[name])]
     runs: Dict[str, Dict[str, List[Dict[str, Any]]]] = {
         figure: {system: [] for system in systems} for figure in (*FIGURES, "h")
     }

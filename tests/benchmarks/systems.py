@@ -38,9 +38,9 @@ class Plain:
 
 
 class Ours(Plain):
-    """otel-tracepoints, engine pytrace, hits drained by its own threads into a sink that takes all."""
+    """otel-tracepoints, hits drained by its own threads into a sink that takes all."""
 
-    name = "otel-tracepoints"
+    name = "pytrace"
 
     def __init__(self) -> None:
         import otel_tracepoints
@@ -50,6 +50,7 @@ class Ours(Plain):
         self._sink = OtlpReceiver("http")
         settings = otel_tracepoints.Settings(
             control_api_port=0,
+            engine=self.name,
             event_sink_url=self._sink.url,
             max_overhead_percent=100,
             queue_size=1_000_000,
@@ -79,6 +80,12 @@ class Ours(Plain):
 
         otel_tracepoints.stop()
         self._sink.close()
+
+
+class Native(Ours):
+    """The same with the compiled engine."""
+
+    name = "native"
 
 
 class Datadog(Plain):
@@ -181,4 +188,4 @@ class Datadog(Plain):
         type(self._debugger).disable()
 
 
-SYSTEMS = {system.name: system for system in (Plain, Ours, Datadog)}
+SYSTEMS = {system.name: system for system in (Plain, Native, Ours, Datadog)}
