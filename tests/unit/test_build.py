@@ -224,11 +224,3 @@ def test_a_module_that_is_there(
         assert build.why_not_compiled() == why
     finally:
         sys.modules.pop("made_up_native", None)
-
-
-@pytest.mark.skipif(
-    os.environ.get("TRACEPOINTS_REQUIRE_NATIVE", "0") == "0", reason="TRACEPOINTS_REQUIRE_NATIVE is not set"
-)
-def test_the_native_module_is_there() -> None:
-    """Where it is required, because there is a compiler, the module is there."""
-    assert build.why_not_compiled() is None
