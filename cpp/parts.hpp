@@ -9,5 +9,6 @@ namespace tracepoints {
 bool add_limits(PyObject* module);
 bool add_gate(PyObject* module);
 bool add_hook(PyObject* module);
+bool add_conditions(PyObject* module);
 
 }  // namespace tracepoints

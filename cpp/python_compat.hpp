@@ -283,4 +283,131 @@ public:
     Overflow& operator=(const Overflow&) = delete;
 };
 
+// Up to 3.10 an argument that a closure uses has a slot among the locals, empty then, and one among the cells.
+#if PY_VERSION_HEX >= 0x030B0000
+constexpr bool kCellsApart = false;
+#else
+constexpr bool kCellsApart = true;
+#endif
+
+// How many of the slots are locals' (with those that are cells, from 3.11 on): they come first.
+inline Py_ssize_t local_count(PyCodeObject* code) {
+#if PY_VERSION_HEX >= 0x030B0000
+    return code->co_nlocals;
+#else
+    return PyTuple_GET_SIZE(code->co_varnames);
+#endif
+}
+
+// The name of one slot; borrowed from the code.
+inline PyObject* slot_name(PyCodeObject* code, Py_ssize_t index) {
+#if PY_VERSION_HEX >= 0x030B0000
+    return PyTuple_GET_ITEM(code->co_localsplusnames, index);
+#else
+    for (PyObject* names : {code->co_varnames, code->co_cellvars}) {
+        if (index < PyTuple_GET_SIZE(names)) {
+            return PyTuple_GET_ITEM(names, index);
+        }
+        index -= PyTuple_GET_SIZE(names);
+    }
+    return PyTuple_GET_ITEM(code->co_freevars, index);
+#endif
+}
+
+// The dict in which a function's locals() lie, if anybody has asked for them (to 3.12), or the names that
+// somebody has put into its f_locals besides the variables (from 3.13 on). Borrowed, often null.
+inline PyObject* namespace_beside(Frame* frame) {
+#if PY_VERSION_HEX >= 0x030D0000
+    PyFrameObject* object = frame->frame_obj;
+    if (frame->owner == FRAME_OWNED_BY_FRAME_OBJECT) {
+        // The call is over: the record lies in the frame object, and does not know it any more.
+        object = reinterpret_cast<PyFrameObject*>(reinterpret_cast<char*>(frame) -
+                                                  offsetof(PyFrameObject, _f_frame_data));
+    }
+    return object == nullptr ? nullptr : object->f_extra_locals;
+#else
+    return frame->f_locals;
+#endif
+}
+
+// The value of an exact int (or bool), where it fits.
+inline bool integer_of(PyObject* object, long long& value) {
+#if PY_VERSION_HEX >= 0x030C0000
+    if (PyUnstable_Long_IsCompact(reinterpret_cast<PyLongObject*>(object))) {
+        value = PyUnstable_Long_CompactValue(reinterpret_cast<PyLongObject*>(object));
+        return true;
+    }
+#else
+    const Py_ssize_t digits = Py_SIZE(object);
+    if (digits >= -1 && digits <= 1) {
+        value = digits * static_cast<long long>(reinterpret_cast<PyLongObject*>(object)->ob_digit[0]);
+        return true;
+    }
+#endif
+    int overflow = 0;
+    value = PyLong_AsLongLongAndOverflow(object, &overflow);
+    return overflow == 0;
+}
+
+// What stands under a name in the MRO, raw: a new reference, or null without an error.
+inline PyObject* class_attribute(PyTypeObject* type, PyObject* name) {
+#if PY_VERSION_HEX >= 0x030D0000
+    return _PyType_LookupRef(type, name);
+#else
+    PyObject* found = _PyType_Lookup(type, name);
+    Py_XINCREF(found);
+    return found;
+#endif
+}
+
+#if PY_VERSION_HEX >= 0x030B0000
+// How a dict's table begins; the header that says it is not C++ where there is no GIL.
+struct DictTable {
+    Py_ssize_t references;
+    unsigned char log2_size;
+    unsigned char log2_index_bytes;
+    unsigned char kind;  // 0: any keys
+};
+#endif
+
+// Whether a dict's table is of the form for exact str keys only, so that a lookup compares nothing else.
+// Up to 3.10 that cannot be seen. Where there is no GIL, the dict's lock is held.
+inline bool has_text_table(PyObject* dict) {
+#if PY_VERSION_HEX >= 0x030B0000
+    return reinterpret_cast<DictTable*>(reinterpret_cast<PyDictObject*>(dict)->ma_keys)->kind != 0;
+#else
+    (void)dict;
+    return false;
+#endif
+}
+
+// A list's item as a new reference, or null without an error where there are fewer.
+inline PyObject* list_item(PyObject* list, Py_ssize_t index) {
+#ifdef Py_GIL_DISABLED
+    PyObject* item = index < PyList_GET_SIZE(list) ? PyList_GetItemRef(list, index) : nullptr;
+    if (item == nullptr) {
+        PyErr_Clear();
+    }
+#else
+    PyObject* item = index < PyList_GET_SIZE(list) ? PyList_GET_ITEM(list, index) : nullptr;
+    Py_XINCREF(item);
+#endif
+    return item;
+}
+
+// Whether a str has its final form. Up to 3.11 an extension may have made one that has not yet.
+inline bool is_ready(PyObject* text) {
+#if PY_VERSION_HEX >= 0x030C0000
+    (void)text;
+    return true;
+#else
+    return PyUnicode_IS_READY(text);
+#endif
+}
+
+// Whether a str is the one of its text that names are.
+inline bool is_interned(PyObject* text) {
+    return PyUnicode_CHECK_INTERNED(text) != 0;
+}
+
 }  // namespace tracepoints

@@ -96,17 +96,24 @@ def against_constant(left: Node, compare: Callable[[Any, Any], bool], fixed: Any
     return hold
 
 
-def instance_of(value: Node, wanted: Tuple[str, ...]) -> Node:
-    """``isinstance(x, T)``: a name that no builtin type has is compared with the names of types."""
-    ids, names = set(), set()
+def builtin_types(wanted: Tuple[str, ...]) -> Tuple[Tuple[type, ...], Tuple[str, ...]]:
+    """The builtin types among what ``isinstance`` names, and the names of the others."""
+    types: List[type] = []
+    names: List[str] = []
     for name in wanted:
         bare = name[len("builtins.") :] if name.startswith("builtins.") else name
         found = getattr(builtins, bare, None)
         if isinstance(found, type):
-            ids.add(id(found))
+            types.append(found)
         else:
-            names.add(name)
-    type_ids, type_names = frozenset(ids), frozenset(names)
+            names.append(name)
+    return tuple(types), tuple(names)
+
+
+def instance_of(value: Node, wanted: Tuple[str, ...]) -> Node:
+    """``isinstance(x, T)``: a name that no builtin type has is compared with the names of types."""
+    types, others = builtin_types(wanted)
+    type_ids, type_names = frozenset(map(id, types)), frozenset(others)
     return lambda frame, state: methods.is_instance(value(frame, state), type_ids, type_names, state)
 
 

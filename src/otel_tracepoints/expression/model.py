@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import FrameType
-from typing import Callable, Final, NamedTuple, NoReturn, Optional, Tuple, Union
+from typing import Any, Callable, Final, NamedTuple, NoReturn, Optional, Tuple, Union
 
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression.budget import SENSITIVE, State, new_state
@@ -39,12 +39,16 @@ class Expression:
 
     Attributes:
         source: The text as it was given.
+        lowered: What of it the compiled hit path may decide (see `lowering.lower`), or None.
     """
 
-    __slots__ = ("_node", "_plain", "source")
+    __slots__ = ("_node", "_plain", "lowered", "source")
 
-    def __init__(self, source: str, node: Node, plain: bool) -> None:
+    def __init__(
+        self, source: str, node: Node, plain: bool, lowered: Optional[Tuple[Any, ...]] = None
+    ) -> None:
         self.source: Final = source
+        self.lowered: Final = lowered
         self._node: Final = node
         #: The node gives a bool itself, so its truth need not be asked.
         self._plain: Final = plain

@@ -7,6 +7,7 @@ from typing import NoReturn, Type
 from otel_tracepoints.errors import InvalidCondition, InvalidExpression, InvalidMessage, InvalidWatch
 from otel_tracepoints.expression.compiling import compile_tree
 from otel_tracepoints.expression.lexing import SyntaxProblem
+from otel_tracepoints.expression.lowering import lower
 from otel_tracepoints.expression.model import Expression, NamePredicate, Template, TemplateField, never
 from otel_tracepoints.expression.syntax import parse
 from otel_tracepoints.expression.template import FieldText, split
@@ -59,10 +60,11 @@ def _expression(
     text: str, is_sensitive: NamePredicate, error: Type[InvalidExpression], offset: int = 0
 ) -> Expression:
     try:
-        node, plain = compile_tree(parse(text), is_sensitive)
+        checked = parse(text)
+        node, plain = compile_tree(checked, is_sensitive)
     except SyntaxProblem as problem:
         _refuse(error, text, problem, offset)
-    return Expression(text, node, plain)
+    return Expression(text, node, plain, lower(checked))
 
 
 def _refuse(error: Type[InvalidExpression], text: str, problem: SyntaxProblem, offset: int) -> NoReturn:

@@ -1,0 +1,33 @@
+// `==`, `<`, `in` and `is`, as `otel_tracepoints.expression.comparison` says it, for values of exact builtin types.
+#pragma once
+
+#include "expression/node.hpp"
+
+namespace tracepoints {
+
+enum class Relation : unsigned char {
+    kEqual,
+    kUnequal,
+    kLess,
+    kLessEqual,
+    kGreater,
+    kGreaterEqual,
+    kIn,
+    kNotIn,
+    kIs,
+    kIsNot,
+};
+
+Verdict equal(const Value& left, const Value& right, Scene& scene, int depth = 0) noexcept;
+
+Verdict contains(const Value& wanted, const Value& container, Scene& scene) noexcept;
+
+Verdict relate(Relation relation, const Value& left, const Value& right, Scene& scene) noexcept;
+
+// `a < b < c`.
+struct Link {
+    Relation relation;
+    NodePtr operand;  // null: only Python can tell
+};
+
+}  // namespace tracepoints

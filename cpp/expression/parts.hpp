@@ -1,0 +1,143 @@
+// The parts of a condition but for names: what `expression.lowering` has a word for.
+#pragma once
+
+#include <vector>
+
+#include "expression/comparison.hpp"
+#include "expression/node.hpp"
+
+namespace tracepoints {
+
+class Constant final : public Node {
+public:
+    explicit Constant(Ref value) noexcept : value_(std::move(value)) {}
+    bool evaluate(Scene&, Value& out) const noexcept override {
+        out.borrow(value_.get());
+        return true;
+    }
+
+private:
+    Ref value_;
+};
+
+// What only Python can tell.
+class Unknown final : public Node {
+public:
+    bool evaluate(Scene&, Value&) const noexcept override { return false; }
+};
+
+class Attribute final : public Node {
+public:
+    Attribute(NodePtr owner, Ref name) noexcept : owner_(std::move(owner)), name_(std::move(name)) {}
+    bool evaluate(Scene& scene, Value& out) const noexcept override;
+
+private:
+    NodePtr owner_;
+    Ref name_;
+};
+
+class Item final : public Node {
+public:
+    Item(NodePtr owner, NodePtr key) noexcept : owner_(std::move(owner)), key_(std::move(key)) {}
+    bool evaluate(Scene& scene, Value& out) const noexcept override;
+
+private:
+    NodePtr owner_;
+    NodePtr key_;
+};
+
+// `a < b < c`: every operand once, and none after the first relation that does not hold.
+class Comparison final : public Predicate {
+public:
+    Comparison(NodePtr first, std::vector<Link> rest) noexcept
+        : first_(std::move(first)), rest_(std::move(rest)) {}
+    Verdict decide(Scene& scene) const noexcept override;
+
+private:
+    NodePtr first_;
+    std::vector<Link> rest_;
+};
+
+// `a and b`, `a or b`: the value of the part that decides.
+class Choice final : public Node {
+public:
+    Choice(Verdict stop, std::vector<NodePtr> parts) noexcept : stop_(stop), parts_(std::move(parts)) {}
+    bool evaluate(Scene& scene, Value& out) const noexcept override;
+    Verdict decide(Scene& scene) const noexcept override;
+
+private:
+    Verdict stop_;
+    std::vector<NodePtr> parts_;
+};
+
+class Negation final : public Predicate {
+public:
+    explicit Negation(NodePtr part) noexcept : part_(std::move(part)) {}
+    Verdict decide(Scene& scene) const noexcept override { return opposite(part_->decide(scene)); }
+
+private:
+    NodePtr part_;
+};
+
+class Conditional final : public Node {
+public:
+    Conditional(NodePtr test, NodePtr body, NodePtr otherwise) noexcept
+        : test_(std::move(test)), body_(std::move(body)), otherwise_(std::move(otherwise)) {}
+    bool evaluate(Scene& scene, Value& out) const noexcept override;
+
+private:
+    NodePtr test_;
+    NodePtr body_;
+    NodePtr otherwise_;
+};
+
+class Length final : public Node {
+public:
+    explicit Length(NodePtr part) noexcept : part_(std::move(part)) {}
+    bool evaluate(Scene& scene, Value& out) const noexcept override;
+
+private:
+    NodePtr part_;
+};
+
+// `+ - * / %` of ints whose result fits; '/' stands for the division that gives an int.
+class Arithmetic final : public Node {
+public:
+    Arithmetic(char symbol, NodePtr left, NodePtr right) noexcept
+        : symbol_(symbol), left_(std::move(left)), right_(std::move(right)) {}
+    bool evaluate(Scene& scene, Value& out) const noexcept override;
+
+private:
+    char symbol_;
+    NodePtr left_;
+    NodePtr right_;
+};
+
+// `isinstance(x, (int, str))` by the real type.
+class Instance final : public Predicate {
+public:
+    Instance(NodePtr part, Ref types, bool all) noexcept
+        : part_(std::move(part)), types_(std::move(types)), all_(all) {}
+    Verdict decide(Scene& scene) const noexcept override;
+
+private:
+    NodePtr part_;
+    Ref types_;
+    bool all_;
+};
+
+// `s.startswith(x)`, `s.endswith(x)`, `s.contains(x)` of two str.
+class TextMethod final : public Predicate {
+public:
+    enum class Name { kStart, kEnd, kContains };
+    TextMethod(Name name, NodePtr receiver, NodePtr argument) noexcept
+        : name_(name), receiver_(std::move(receiver)), argument_(std::move(argument)) {}
+    Verdict decide(Scene& scene) const noexcept override;
+
+private:
+    Name name_;
+    NodePtr receiver_;
+    NodePtr argument_;
+};
+
+}  // namespace tracepoints

@@ -1,0 +1,168 @@
+"""What of a checked tree can be decided without Python, as data for the compiled hit path.
+
+The data are nested tuples: a word, and what belongs to it. None stands for a part that only the
+closures can tell. The evaluator (``cpp/expression``) may always answer "ask Python", so a part is
+left out here only where it is never worth a look. Conditions alone are decided in this way, and
+what a condition reads is not shown: no name needs to be known as sensitive.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from typing import Any, Callable, Dict, Optional, Tuple
+
+from otel_tracepoints.expression import syntax
+from otel_tracepoints.expression.closures import builtin_types
+
+#: ``(word, part, ...)``
+Lowered = Tuple[Any, ...]
+
+_COMPARISONS = {
+    "Eq": "==",
+    "NotEq": "!=",
+    "Lt": "<",
+    "LtE": "<=",
+    "Gt": ">",
+    "GtE": ">=",
+    "In": "in",
+    "NotIn": "not in",
+    "Is": "is",
+    "IsNot": "is not",
+}
+_ARITHMETIC = {"Add": "+", "Sub": "-", "Mult": "*", "FloorDiv": "//", "Mod": "%"}
+_KEYWORDS = {"true": True, "false": False, "null": None}
+_METHODS = {
+    "startswith": "startswith",
+    "startsWith": "startswith",
+    "endswith": "endswith",
+    "endsWith": "endswith",
+    "contains": "contains",
+}
+
+
+def lower(checked: syntax.Checked) -> Optional[Lowered]:
+    """The tree as data, or None where what decides it cannot be told without Python.
+
+    ======================================  ====================================================
+    ``("constant", value)``                 a number, str, bool or None; a list or tuple of those
+    ``("name", name, otherwise)``           a local, else ``otherwise``, else (None) a global
+    ``("attribute", owner, name)``          ``owner.name``
+    ``("item", owner, key)``                ``owner[key]``
+    ``("compare", left, ((op, right), …))`` a chain
+    ``("and", parts)``, ``("or", parts)``   the value of the part that decides
+    ``("not", part)``
+    ``("if", test, body, otherwise)``
+    ``("len", part)``
+    ``(op, left, right)``                   ``+ - * // %``
+    ``("isinstance", part, types, all)``    builtin types; ``all``: there are no others to look at
+    ``(method, receiver, argument)``        startswith, endswith, contains
+    ``("python",)``                         nothing: only the closures can tell
+    ======================================  ====================================================
+    """
+    return _lower(checked.root)
+
+
+def _lower(node: Any) -> Optional[Lowered]:
+    fixed = _constant(node)
+    if fixed is not syntax.NOT_CONSTANT:
+        return ("constant", fixed)
+    method = _LOWERED.get(type(node).__name__)
+    return None if method is None else method(node)
+
+
+def _constant(node: Any) -> Any:
+    if isinstance(node, (ast.List, ast.Tuple)):
+        items = [_constant(each) for each in node.elts]
+        if any(each is syntax.NOT_CONSTANT for each in items):
+            return syntax.NOT_CONSTANT
+        return items if isinstance(node, ast.List) else tuple(items)
+    return syntax.constant(node)
+
+
+def _name(node: ast.Name) -> Optional[Lowered]:
+    if node.id == "args":
+        return None
+    otherwise: Optional[Lowered] = None
+    if node.id in _KEYWORDS:
+        otherwise = ("constant", _KEYWORDS[node.id])
+    elif node.id == "this":
+        otherwise = ("name", "self", ("python",))
+    return ("name", sys.intern(node.id), otherwise)
+
+
+def _attribute(node: ast.Attribute) -> Optional[Lowered]:
+    if isinstance(node.value, ast.Name) and node.value.id == "locals":
+        return None
+    owner = _lower(node.value)
+    return owner and ("attribute", owner, sys.intern(node.attr))
+
+
+def _subscript(node: ast.Subscript) -> Optional[Lowered]:
+    key: Any = node.slice
+    if type(key).__name__ == "Index":  # 3.8
+        key = key.value
+    if isinstance(node.value, ast.Name) and node.value.id == "args":
+        return None
+    return _both("item", node.value, key)
+
+
+def _both(word: str, left: Any, right: Any) -> Optional[Lowered]:
+    one, two = _lower(left), _lower(right)
+    return (word, one, two) if one and two else None
+
+
+def _compare(node: ast.Compare) -> Optional[Lowered]:
+    left = _lower(node.left)
+    rest = tuple(
+        (_COMPARISONS[type(each).__name__], _lower(operand))
+        for each, operand in zip(node.ops, node.comparators)
+    )
+    return ("compare", left, rest) if left and rest[0][1] else None
+
+
+def _boolop(node: ast.BoolOp) -> Optional[Lowered]:
+    parts = tuple(map(_lower, node.values))
+    return ("or" if isinstance(node.op, ast.Or) else "and", parts) if parts[0] else None
+
+
+def _unaryop(node: ast.UnaryOp) -> Optional[Lowered]:
+    operand = _lower(node.operand) if isinstance(node.op, ast.Not) else None
+    return operand and ("not", operand)
+
+
+def _ifexp(node: ast.IfExp) -> Optional[Lowered]:
+    test, body, otherwise = _lower(node.test), _lower(node.body), _lower(node.orelse)
+    return ("if", test, body, otherwise) if test and (body or otherwise) else None
+
+
+def _binop(node: ast.BinOp) -> Optional[Lowered]:
+    symbol = _ARITHMETIC.get(type(node.op).__name__)
+    return (symbol and _both(symbol, node.left, node.right)) or None
+
+
+def _call(node: ast.Call) -> Optional[Lowered]:
+    function: Any = node.func
+    if isinstance(function, ast.Attribute):
+        word = _METHODS.get(function.attr)
+        return (word and _both(word, function.value, node.args[0])) or None
+    part = _lower(node.args[0])
+    if part is None:
+        return None
+    if function.id == "isinstance":
+        types, names = builtin_types(syntax.isinstance_types(node.args[1]) or ())
+        return ("isinstance", part, types, not names)
+    return ("len", part) if function.id == "len" else None
+
+
+_LOWERED: Dict[str, Callable[[Any], Optional[Lowered]]] = {
+    "Name": _name,
+    "Attribute": _attribute,
+    "Subscript": _subscript,
+    "Compare": _compare,
+    "BoolOp": _boolop,
+    "UnaryOp": _unaryop,
+    "IfExp": _ifexp,
+    "BinOp": _binop,
+    "Call": _call,
+}

@@ -1,0 +1,558 @@
+"""What the compiled hit path decides, it decides as the language does; and it decides the common conditions."""
+
+from __future__ import annotations
+
+import collections
+import decimal
+import enum
+import os
+import sys
+import sysconfig
+import threading
+import types
+from types import FrameType
+from typing import Any, Dict, List, Tuple
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from tests.support.hostile import TOUCHED, untouched
+from tests.unit import test_expression_properties as properties
+from tests.unit import test_expression_safety as safety
+from tests.unit.test_expression_vectors import frame_with
+from tests.unit.vectors.expressions import VECTORS
+
+from otel_tracepoints.errors import EvaluationError, InvalidExpression
+from otel_tracepoints.expression import parse_condition
+
+native = pytest.importorskip("otel_tracepoints.engine._native", reason="the compiled module is not built")
+
+EXAMPLES = int(os.environ.get("TRACEPOINTS_EXAMPLES", "300"))
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+some_global = 5
+true_global = {"mode": "live"}
+
+
+class Plain:
+    kind = "class data"
+
+    def __init__(self, **values: Any) -> None:
+        self.__dict__.update(values)
+
+
+class Slotted:
+    __slots__ = ("x", "y")
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+
+class Truthless:
+    def __bool__(self) -> bool:
+        raise AssertionError("__bool__ ran")
+
+
+class Sized:
+    def __len__(self) -> int:
+        raise AssertionError("__len__ ran")
+
+
+class Comparing:
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("__eq__ ran")
+
+    __hash__ = object.__hash__
+
+
+class Computing:
+    x = property(lambda self: 1 / 0)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError("__getattr__ ran")
+
+
+class Number(int):
+    pass
+
+
+class Text(str):
+    pass
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Color(enum.Enum):
+    RED = 1
+
+
+Row = collections.namedtuple("Row", "x y")  # noqa: PYI024
+
+
+def both(text: str, frame: FrameType) -> Any:
+    """The native verdict, after a look that it is Python's if there is one, before Python has asked and after."""
+    condition = parse_condition(text)
+    first = native.decide(condition.lowered, frame)
+    try:
+        expected: Any = condition.test(frame)
+    except EvaluationError as error:
+        expected = error.code
+    second = native.decide(condition.lowered, frame)
+    assert first is None or first is expected, (text, first, expected)
+    assert second is None or second is expected, (text, second, expected)
+    return second
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "expected"), VECTORS, ids=[f"{n}: {v[0]}" for n, v in enumerate(VECTORS)]
+)
+def test_vectors(text: str, names: Dict[str, Any], expected: Any) -> None:
+    """For every expression of the shared table the native verdict is the truth of the table's value, or there is none."""
+    verdict = both(text, frame_with(names))
+    assert verdict is None or verdict is bool(expected)
+
+
+PLAIN = Plain(status="active", n=3, user=Plain(name="bob"), items=[1, 2], none=None)
+DECIDED = [
+    # (text, locals, verdict)
+    ("qty > 100", {"qty": 500}, True),
+    ("qty > 100", {"qty": 1.5}, False),
+    ("qty == 9007199254740992", {"qty": 2.0**53}, True),
+    ("qty < 9223372036854775807", {"qty": 2**62}, True),
+    ("-5 < qty <= 10", {"qty": 10}, True),
+    ("1 < qty < 5 < x", {"qty": 6}, False),
+    ("qty", {"qty": 2**70}, True),
+    ("not qty", {"qty": 0.0}, True),
+    ("a == b", {"a": "x" * 600, "b": "x" * 599 + "y"}, False),
+    ("a == b", {"a": "naïve", "b": "naïv" + "é"}, False),
+    ("a < b", {"a": "abc", "b": "abd"}, True),
+    ("a != 'x' and b is None", {"a": "y", "b": None}, True),
+    ("a is not None", {"a": PLAIN}, True),
+    ("a == None", {"a": PLAIN}, False),
+    ("a == b", {"a": PLAIN, "b": PLAIN}, True),
+    ("flag is true", {"flag": True}, True),
+    ("flag == 1", {"flag": True}, True),
+    ("a == 'x'", {"a": 5}, False),
+    ("a in (1, 'a', None)", {"a": None}, True),
+    ("a not in ['x', 'y']", {"a": "z"}, True),
+    ("a in b", {"a": 2, "b": [1, 2.0, "x"]}, True),
+    ("a in b", {"a": "k", "b": {"k", "l"}}, True),
+    ("a in b", {"a": 2, "b": frozenset([1, 3])}, False),
+    ("'k' in b", {"b": {"k": 1}}, True),
+    ("5 in b", {"b": {1: 1, 5: 1}}, True),
+    ("'ell' in b", {"b": "hello"}, True),
+    ("b.contains('ell')", {"b": "hello"}, True),
+    ("b.startswith('/api')", {"b": "/api/x"}, True),
+    ("b.endsWith('.py')", {"b": "x.pyc"}, False),
+    ("user.status == 'active' and len(items) > 5", {"user": PLAIN, "items": list(range(10))}, True),
+    ("user.user.name == 'bob'", {"user": PLAIN}, True),
+    ("user.kind == 'class data'", {"user": PLAIN}, True),
+    ("user.x == 7", {"user": Slotted(7)}, True),
+    ("user.y == 7", {"user": Row(1, 7)}, True),
+    ("user.x or user.none", {"user": Plain(x=0, none=None)}, False),
+    ("sys.maxsize > 5", {"sys": sys}, True),
+    ("d['k']['l'] == 1", {"d": {"k": {"l": 1}}}, True),
+    ("d[1] == 1", {"d": {1: 1, 2: 2}}, True),
+    ("d[k] == 1", {"d": {"a": 1}, "k": "a"}, True),
+    ("l[0] == 1 and l[-1] == 3", {"l": [1, 2, 3]}, True),
+    ("t[1] == 'a'", {"t": (1, "a")}, True),
+    ("s[0] == 'a'", {"s": "abc"}, True),
+    ("len(d) == 1", {"d": {"a": 1}}, True),
+    ("len(s) == 2 and len(f) == 1", {"s": {1, 2}, "f": frozenset([1])}, True),
+    ("len(s) and len(b)", {"s": "a", "b": b""}, False),
+    ("items == []", {"items": []}, True),
+    ("items == [1, (2, 'a')]", {"items": [1, (2, "a")]}, True),
+    ("items != ()", {"items": (1,)}, True),
+    ("n % 2 == 0 and n // 2 == -2 and n * 2 + 1 - 3 == -10", {"n": -4}, True),
+    ("n if n > 5 else m", {"n": 1, "m": 0}, False),
+    ("isinstance(n, (int, str)) and not isinstance(n, bool)", {"n": Number(1)}, True),
+    ("a or b", {"a": [], "b": {}}, False),
+    ("a", {"a": PLAIN}, True),
+    ("this.n == 3", {"self": PLAIN}, True),
+    ("null == a", {"a": None}, True),
+    ("some_global == 5", {}, True),
+    ("true_global['mode'] == 'live' and x > 1", {"x": 2}, True),
+    ("x > 1 or weird(x)".replace("weird(x)", "max(x)"), {"x": 2}, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "names", "expected"), DECIDED, ids=[each[0] for each in DECIDED])
+def test_common_conditions_are_decided(text: str, names: Dict[str, Any], expected: bool) -> None:
+    """The conditions that people write, on values that they have, are decided natively."""
+    frame = frame_with(names)
+    frame.f_globals.update(some_global=5, true_global=true_global)
+    assert both(text, frame) is expected
+
+
+DEFERRED = [
+    ("a == 1", Comparing()),
+    ("1 == a", Comparing()),
+    ("a", Truthless()),
+    ("not a", Sized()),
+    ("a.x", Computing()),
+    ("a.y", Computing()),
+    ("a == 5", decimal.Decimal(5)),
+    ("a > 3", Number(5)),
+    ("a == 'x'", Text("x")),
+    ("a > 3", 2**70),
+    ("a > 3.5", 2**53 + 1),
+    ("a == 3", Level.HIGH),
+    ("a.value == 1", Color.RED),
+    ("a < 'x'", 1),
+    ("a[5] == 1", [1]),
+    ("a['x'] == 1", {}),
+    ("a.nope == 1", PLAIN),
+    ("a % 0 == 1", 1),
+    ("a * a > 1", 2**62),
+    ("'x' in a", ["y", Comparing()]),
+    ("'x' in a", {"y": 1, Comparing(): 1}),
+    ("'x' in a", {"y", Comparing()}),
+    ("'x' in a", "x" * 100_000),
+    ("1 in a", list(range(50_000, 0, -1))),
+    ("7 in a", set(range(50_000))),
+    ("a == 'x'", b"x"),
+    ("min(a) == 1", [1]),
+    ("a.lower() == 'x'", "X"),
+    ("a[1:] == []", [1]),
+    ("args[0] == 1", 1),
+    ("locals.a == 1", 1),
+    ("isinstance(a, collections.OrderedDict)", 1),
+]
+
+
+@pytest.mark.parametrize(("text", "value"), DEFERRED, ids=[each[0] for each in DEFERRED])
+def test_everything_else_is_for_python(text: str, value: Any) -> None:
+    """Where the application's code could tell, where it fails and where it is too much, there is no native verdict."""
+    assert both(text, frame_with({"a": value})) is None
+
+
+def test_scopes() -> None:
+    """Cell and free variables, globals and unbound names are those of the language."""
+    cell = "outer"
+
+    def inner(argument: int) -> List[FrameType]:
+        own = [argument, cell]
+        frames = [sys._getframe()]
+        frames.extend((lambda: (sys._getframe(), argument)[:1])())
+        return frames
+
+    inside, closure = inner(3)
+    assert both("cell == 'outer'", inside) is True
+    assert both("argument == 3", inside) is True
+    assert both("argument == 3", closure) is True
+    assert both("len(own) == 2", inside) is True
+    assert both("some_global == 5", inside) is True
+    assert both("cell == 'outer'", closure) is None
+    assert both("nobody == 1", inside) is None
+
+
+def test_unbound_names_are_for_python() -> None:
+    """A local that has no value yet, or none any more, is not decided, though a global of the name exists."""
+
+    def function(parameter: int) -> FrameType:
+        frame = sys._getframe()
+        del parameter
+        if not frame:
+            some_global = 1
+        return frame
+
+    assert both("some_global == 5", function(1)) is None
+    assert both("parameter == 1", function(1)) is None
+
+
+def test_comprehensions() -> None:
+    """A variable of a comprehension, under its own name or that of a variable around it, is the one f_locals shows."""
+    shared = 100
+
+    def function(items: List[int]) -> List[Any]:
+        seen = [(both("each == 1 and items", sys._getframe()), each) for each in items]
+        seen += [(both("shared == 100", sys._getframe()), shared) for shared in items]
+        seen += [(both("some_global == 5", sys._getframe()), some_global) for some_global in items]
+        seen.append(both("shared == 100", sys._getframe()))
+        seen.append(both("some_global == 5", sys._getframe()))
+        return seen
+
+    assert len(function([1, 2])) == 8
+    assert shared == 100
+
+
+def test_planted_names() -> None:
+    """What a program writes into locals() is what Python reads there, also over a global of the name."""
+
+    def function() -> FrameType:
+        frame = sys._getframe()
+        namespace: Any = frame.f_locals if sys.version_info >= (3, 13) else locals()
+        namespace["some_global"] = 7
+        assert both("some_global == 5", frame) is None
+        return frame
+
+    assert both("some_global == 5", function()) is None
+    assert both("true", function()) in (True, None)
+
+
+def test_names_of_class_bodies_and_modules_are_for_python() -> None:
+    """Outside of functions every name is Python's to find."""
+
+    class Body:
+        x = 1
+        frame = sys._getframe()
+
+    assert both("x == 1", Body.frame) is None
+    namespace: Dict[str, Any] = {"sys": sys}
+    exec("x = 1\nframe = sys._getframe()", namespace)
+    assert both("x == 1", namespace["frame"]) is None
+
+
+def test_generators() -> None:
+    """The locals of a suspended generator are read as those of a function."""
+
+    def generator(x: int) -> Any:
+        y = x + 1
+        yield y
+
+    running = generator(1)
+    next(running)
+    assert both("x == 1 and y == 2", running.gi_frame) is True
+
+
+def test_one_condition_in_many_codes() -> None:
+    """A condition remembers where a name was, and is right in a code that has another there."""
+    condition = parse_condition("a == 1 and z == 26")
+    for number in range(60):
+        names: Dict[str, Any] = {chr(ord("a") + (each + number) % 26): each for each in range(26)}
+        names.update(a=1, z=26)
+        assert native.decide(condition.lowered, frame_with(names)) is True
+
+
+def test_long_conditions_are_for_python() -> None:
+    """A condition of so many parts that their sum could be too much is not taken."""
+    assert both(" and ".join(["a == 1"] * 20), frame_with({"a": 1})) is True
+    assert both(" and ".join(["a == 1"] * 300), frame_with({"a": 1})) is None
+
+
+def test_what_is_not_lowered_is_refused() -> None:
+    """Data that `lower` never makes are a ValueError, and a root that is None is no condition."""
+    frame = frame_with({"a": 1})
+    assert native.decide(None, frame) is None
+    for wrong in (
+        (), 1, ("nothing", None), ("name", 1, None), ("compare", None, 1), ("compare", None, (("=", None),)), ("and", 1),
+        ("isinstance", None, (1,), True), ("compare",), ("attribute", None, 5), ("isinstance", None, 1, True),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="lowered"):
+            native.decide(wrong, frame)
+
+
+def test_error_on_its_way() -> None:
+    """Deciding while an exception is handled leaves it as it is."""
+    frame = frame_with({"a": PLAIN})
+    try:
+        raise KeyError("mine")
+    except KeyError as error:
+        assert both("a.nope == 1 or a['x']", frame) is None
+        assert sys.exc_info()[1] is error
+
+
+# Differential ------------------------------------------------------------------------------------------------
+
+numbers = st.one_of(
+    st.integers(-3, 3), st.integers(), st.floats(), st.booleans(),
+    st.sampled_from([2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63, -(2**63), 2**64, 1e308, 2.0**53, 2.0**63, -0.0]),
+)  # fmt: skip
+texts = st.one_of(
+    st.text("ab", max_size=3), st.text(max_size=4),
+    st.sampled_from(["k", "ä"]),
+)  # fmt: skip
+simple = st.one_of(st.none(), numbers, texts, st.binary(max_size=2))
+keys = st.one_of(st.integers(-2, 2), st.sampled_from(["a", "b", "k", 1.0, True, None, b"a", 2**64]))
+ODD: List[Any] = [
+        PLAIN, Truthless(), Sized(), Comparing(), Computing(), Number(1), Text("k"), Level.HIGH, Color.RED, Plain, sys, len,
+        decimal.Decimal(1), object(), Slotted(1), range(3), collections.deque([1]), list(range(600)), set(range(600)),
+        dict.fromkeys(range(600)), collections.OrderedDict(a=1), types.SimpleNamespace(x=1), collections.Counter("aab"),
+        ["x"] * 200 + [Comparing()], {"k": 1, Comparing(): 2}, {Comparing(), 1}, 1j, Ellipsis, NotImplemented,
+    "a" * 600, "b" + "a" * 599, "a" * 599 + "b", "ab" * 3_000, "x" * 70_000, "x" * 69_999 + "y",
+]  # fmt: skip
+Recipe = Tuple[str, Any]
+
+
+def made(recipe: Recipe) -> Any:
+    """The value of a recipe. (Hypothesis compares and shows what it draws, which these values do not take.)"""
+    kind, content = recipe
+    if kind == "plain":
+        return content
+    if kind == "odd":
+        return (ODD + safety.SUBJECTS)[content]
+    if kind == "dict":
+        return {key: made(value) for key, value in content}
+    parts = [made(each) for each in content]
+    if kind == "object":
+        return Plain(x=parts[0], k=parts[-1])
+    if kind == "slots":
+        return Slotted(parts[0])
+    return Row(parts[0], parts[-1]) if kind == "row" else tuple(parts) if kind == "tuple" else parts
+
+
+anything = st.recursive(
+    st.one_of(
+        st.tuples(st.just("plain"), st.one_of(simple, st.sets(keys, max_size=4), st.frozensets(keys, max_size=4))),
+        st.tuples(st.just("odd"), st.integers(0, len(ODD + safety.SUBJECTS) - 1)),
+    ),
+    lambda inner: st.one_of(
+        st.tuples(st.sampled_from(["list", "tuple"]), st.lists(inner, max_size=4)),
+        st.tuples(st.sampled_from(["object", "slots", "row"]), st.lists(inner, min_size=1, max_size=2)),
+        st.tuples(st.just("dict"), st.lists(st.tuples(keys, inner), max_size=3)),
+    ),
+    max_leaves=4,
+)  # fmt: skip
+atoms = st.one_of(
+    st.sampled_from("a b c a b c a.x b.x c.k a.y b[0] c[-1] a['k'] b['a'] c[a] a.x.k len(a) len(b) some_global true null".split()),
+    st.sampled_from(["1", "0", "2.5", "'k'", "'a'", "None", "True", "(1, 'k')", "[1, 2]", "()", "9007199254740993", "-1", "''"]),
+)  # fmt: skip
+conditions = st.recursive(
+    atoms,
+    lambda inner: st.one_of(
+        st.builds(
+            "({} {} {})".format, inner, st.sampled_from("== != < <= > >= in is".split() + ["not in", "== b ==", "< a <="]), inner
+        ),
+        st.builds("({} {} {})".format, inner, st.sampled_from("and or + - * // %".split()), inner),
+        st.builds("(not {})".format, inner),
+        st.builds("({} is {})".format, inner, st.sampled_from(["None", "True", "not None", "not False", "null"])),
+        st.builds("({})[{}]".format, inner, inner),
+        st.builds("({}).{}({})".format, inner, st.sampled_from(["startswith", "endswith", "contains"]), inner),
+        st.builds("isinstance({}, {})".format, inner, st.sampled_from(["int", "str", "(list, tuple)", "(int, a.B)"])),
+        st.builds("({} if {} else {})".format, inner, inner, inner),
+    ),
+    max_leaves=5,
+)  # fmt: skip
+
+
+def enclosed(a: Any, b: Any, c: Any) -> FrameType:
+    """A frame whose ``a`` is a free variable, ``b`` a cell and ``c`` a local."""
+
+    def inner(b: Any, c: Any) -> FrameType:
+        (lambda: b)()
+        return sys._getframe() if a is a else None  # noqa: PLR0124
+
+    return inner(b, c)
+
+
+def agree(text: str, values: List[Any]) -> None:
+    try:
+        parse_condition(text)
+    except InvalidExpression:
+        assume(False)
+    safety.KeyLikeString.armed = safety.NumberKey.armed = True
+    try:
+        with untouched():
+            for make in (properties.frame, enclosed):
+                both(text, make(*values))
+    finally:
+        safety.KeyLikeString.armed = safety.NumberKey.armed = False
+
+
+many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.timeout(36_000)
+@given(text=conditions, a=anything, b=anything, c=anything)
+@many
+def test_native_agrees_with_python(text: str, a: Any, b: Any, c: Any) -> None:
+    """On random conditions over random and hostile values the native verdict is Python's or none, and nothing runs."""
+    agree(text, [made(each) for each in (a, b, c)])
+
+
+@pytest.mark.timeout(36_000)
+@given(text=properties.expressions, a=properties.values, b=properties.values, c=properties.values)
+@many
+def test_native_agrees_on_the_whole_language(text: str, a: Any, b: Any, c: Any) -> None:
+    """The same over the expressions that use all of the language."""
+    agree(text, [a, b, c])
+
+
+@pytest.mark.parametrize("text", safety.UNARY + safety.BINARY)
+def test_nothing_hostile_runs(text: str) -> None:
+    """No condition runs code of any hostile value natively, whichever stands in its variables."""
+    condition = parse_condition(text)
+    safety.KeyLikeString.armed = safety.NumberKey.armed = True
+    try:
+        others = safety.SUBJECTS if text in safety.BINARY else [None]
+        for x in safety.SUBJECTS:
+            for y in others:
+                frame = safety.frame(x, y)
+                with untouched():
+                    native.decide(condition.lowered, frame)
+    finally:
+        safety.KeyLikeString.armed = safety.NumberKey.armed = False
+        del TOUCHED[:]
+
+
+@pytest.mark.skipif(FREE_THREADED, reason="without the GIL a count is of one thread's references only")
+@pytest.mark.parametrize("text", [each[0] for each in DECIDED + DEFERRED] + safety.UNARY)
+def test_no_reference_is_kept(text: str) -> None:
+    """After a test of a condition every object has as many references as before it."""
+    inside = ["text" * 3, Plain(x=1), [1], Comparing()]
+    box = Plain(x=inside[0], y=inside[1], status=inside[0], name=inside[3], content=inside[1])
+    values = [
+        *inside, box, Slotted(box), Row(box, inside[0]), dict.fromkeys(["k", "name", 5], box), {1: box, 2.5: inside[2]}, [box, inside[0]], (box,),
+        {inside[0], inside[3]}, "k" * 5, 10**30, 1234.5, *safety.SUBJECTS[:12],
+    ]  # fmt: skip
+    lowered = parse_condition(text).lowered
+    names = "qty a b c d k l t s f n m x y user items flag self".split()
+    for value in values:
+        frame = frame_with(dict.fromkeys(names, value))
+        watched = [*values, frame, lowered]
+        native.decide(lowered, frame)
+        before = [sys.getrefcount(each) for each in watched]
+        for _ in range(20):
+            native.decide(lowered, frame)
+        assert [sys.getrefcount(each) for each in watched] == before
+
+
+def test_containers_that_change() -> None:
+    """While other threads change what a condition reads, it is decided or not, and nothing breaks."""
+    shared: Dict[Any, Any] = {"k": 1}
+    items: List[int] = [1, 2, 3]
+    members = {1, 2, 3}
+    box = Plain(x=1)
+    stop = threading.Event()
+
+    def change() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            shared[number % 50] = number
+            shared["k"] = [number]
+            shared.pop((number + 25) % 50, None)
+            items.append(number)
+            if len(items) > 40:
+                del items[3:]
+            members.add(number % 100)
+            members.discard((number + 50) % 100)
+            box.x = [number]
+            if number % 1_000 == 0:
+                shared.clear()
+
+    threads = [threading.Thread(target=change) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        frame = frame_with({"d": shared, "l": items, "s": members, "o": box})
+        texts = [
+            "d['k'] == 1",
+            "5 in d",
+            "d[5] == 5",
+            "l[-1] == 3",
+            "40 in l",
+            "7 in s",
+            "o.x == 1",
+            "l == [1]",
+            "o.x[0] == 1",
+        ]
+        lowered = [parse_condition(text).lowered for text in texts]
+        for _ in range(3_000):
+            for each in lowered:
+                assert native.decide(each, frame) in (True, False, None)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
