@@ -53,11 +53,6 @@ class Expression:
         #: The node gives a bool itself, so its truth need not be asked.
         self._plain: Final = plain
 
-    @property
-    def lowered(self) -> object:
-        """Stand-in."""
-        return None
-
     def evaluate(self, frame: FrameType) -> Evaluated:
         """The value in this frame; no code of the application runs, and about 1 ms is the most it takes.
 
