@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any, Optional
 
 from otel_tracepoints.engine import hook
-from otel_tracepoints.engine.build import why_not_compiled
+from otel_tracepoints.engine.build import MODULE, why_not_compiled
 from otel_tracepoints.interrupts import is_for_application
 
 
@@ -20,10 +21,9 @@ class Compiled:
         """The module; None where it was not built, or does not load."""
         if self._module is None and self._why is None:
             try:
-                from otel_tracepoints.engine import _native
-
-                _native.prepare(hook.SITES, is_for_application)
-                self._module = _native
+                module = importlib.import_module(MODULE)
+                module.prepare(hook.SITES, is_for_application)
+                self._module = module
             except ImportError as error:
                 self._why = why_not_compiled() or f"it does not load: {error}"
         return self._module
