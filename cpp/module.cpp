@@ -8,6 +8,7 @@ namespace {
 
 constexpr bool (*kParts[])(PyObject*) = {
     tracepoints::add_limits,
+    tracepoints::add_capture,
 };
 
 }  // namespace

@@ -7,5 +7,6 @@
 namespace tracepoints {
 
 bool add_limits(PyObject* module);
+bool add_capture(PyObject* module);
 
 }  // namespace tracepoints
