@@ -11,6 +11,7 @@ constexpr bool (*kParts[])(PyObject*) = {
     tracepoints::add_gate,
     tracepoints::add_hook,
     tracepoints::add_conditions,
+    tracepoints::add_capture,
 };
 
 }  // namespace

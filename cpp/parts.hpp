@@ -10,5 +10,6 @@ bool add_limits(PyObject* module);
 bool add_gate(PyObject* module);
 bool add_hook(PyObject* module);
 bool add_conditions(PyObject* module);
+bool add_capture(PyObject* module);
 
 }  // namespace tracepoints

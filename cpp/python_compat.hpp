@@ -12,8 +12,14 @@
 #include <structmember.h>
 
 #if PY_VERSION_HEX >= 0x030B0000
+// C's own atomics, which these headers use before 3.13, are not those of C++; the compiler's are for both.
+#undef HAVE_STD_ATOMIC
 #include <internal/pycore_code.h>
 #include <internal/pycore_frame.h>
+#ifndef Py_GIL_DISABLED
+#include <internal/pycore_dict.h>
+#include <internal/pycore_object.h>
+#endif
 #if PY_VERSION_HEX >= 0x030E0000
 #include <internal/pycore_interpframe.h>
 #include <internal/pycore_stackref.h>
@@ -408,6 +414,151 @@ inline bool is_ready(PyObject* text) {
 // Whether a str is the one of its text that names are.
 inline bool is_interned(PyObject* text) {
     return PyUnicode_CHECK_INTERNED(text) != 0;
+
+// Whether a weak reference still leads to this object.
+inline bool refers_to(PyObject* reference, PyObject* object) {
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject* found = nullptr;
+    PyWeakref_GetRef(reference, &found);
+    Py_XDECREF(found);
+    return found == object;
+#else
+    return PyWeakref_GET_OBJECT(reference) == object;
+#endif
+}
+
+// The namespace of a class. A new reference.
+inline PyObject* class_namespace(PyTypeObject* type) {
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyType_GetDict(type);
+#else
+    Py_XINCREF(type->tp_dict);
+    return type->tp_dict;
+#endif
+}
+
+// The attributes of an instance whose class was made by a class statement: the values that lie in the
+// object itself, where its dict has not been made yet (making it slows the object down for life on 3.11
+// and 3.12), else the dict. `values` is null where there are none; `dict` is a new reference or null.
+struct InstanceFields {
+    PyObject** values = nullptr;
+    const uint8_t* order = nullptr;  // of the values, from the first that was set; backwards before 3.13
+    Py_ssize_t count = 0;
+    PyObject* dict = nullptr;
+};
+
+#if PY_VERSION_HEX >= 0x030B0000 && !defined(Py_GIL_DISABLED)
+inline void set_inline_values(InstanceFields& fields, PyDictValues* values) {
+    fields.values = values->values;
+#if PY_VERSION_HEX >= 0x030D0000
+    fields.order = get_insertion_order_array(values);
+    fields.count = values->size;
+#else
+    fields.order = reinterpret_cast<uint8_t*>(values) - 3;
+    fields.count = reinterpret_cast<uint8_t*>(values)[-2];
+#endif
+}
+
+// The index-th attribute in the order in which they were set; borrowed.
+inline void inline_value(const InstanceFields& fields, PyTypeObject* type, Py_ssize_t index, PyObject** name,
+                         PyObject** value) {
+#if PY_VERSION_HEX >= 0x030D0000
+    const uint8_t at = fields.order[index];
+#else
+    const uint8_t at = fields.order[-index];
+#endif
+    PyDictKeysObject* keys = reinterpret_cast<PyHeapTypeObject*>(type)->ht_cached_keys;
+    *name = DK_UNICODE_ENTRIES(keys)[at].me_key;
+    *value = fields.values[at];
+}
+#else
+inline void inline_value(const InstanceFields&, PyTypeObject*, Py_ssize_t, PyObject** name, PyObject** value) {
+    *name = *value = nullptr;
+}
+#endif
+
+inline InstanceFields instance_fields(PyObject* object) {
+    InstanceFields fields;
+#if defined(Py_GIL_DISABLED)
+    fields.dict = PyObject_GenericGetDict(object, nullptr);
+#else
+#if PY_VERSION_HEX >= 0x030B0000
+    PyTypeObject* type = Py_TYPE(object);
+    if (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
+#if PY_VERSION_HEX >= 0x030D0000
+        fields.dict = reinterpret_cast<PyObject*>(_PyObject_GetManagedDict(object));
+        if (fields.dict == nullptr && PyType_HasFeature(type, Py_TPFLAGS_INLINE_VALUES) &&
+            _PyObject_InlineValues(object)->valid) {
+            set_inline_values(fields, _PyObject_InlineValues(object));
+        }
+#elif PY_VERSION_HEX >= 0x030C0000
+        const PyDictOrValues held = *_PyObject_DictOrValuesPointer(object);
+        if (!_PyDictOrValues_IsValues(held)) {
+            fields.dict = _PyDictOrValues_GetDict(held);
+        } else if (_PyDictOrValues_GetValues(held) != nullptr) {
+            set_inline_values(fields, _PyDictOrValues_GetValues(held));
+        }
+#else
+        fields.dict = *_PyObject_ManagedDictPointer(object);
+        PyDictValues* values = *_PyObject_ValuesPointer(object);
+        if (fields.dict == nullptr && values != nullptr) {
+            set_inline_values(fields, values);
+        }
+#endif
+        Py_XINCREF(fields.dict);
+        return fields;
+    }
+#endif
+    PyObject** held = _PyObject_GetDictPtr(object);
+    fields.dict = held == nullptr ? nullptr : *held;
+    Py_XINCREF(fields.dict);
+#endif
+    return fields;
+}
+
+// Whether the frame is on the stack of a thread, or a generator's that runs, so that it leads to its caller.
+inline bool is_on_stack(Frame* frame) {
+#if PY_VERSION_HEX >= 0x030B0000
+    return frame->owner != FRAME_OWNED_BY_FRAME_OBJECT;
+#else
+    (void)frame;
+    return true;
+#endif
+}
+
+// The frame that called this one, or null.
+inline Frame* caller_of(Frame* frame) {
+#if PY_VERSION_HEX >= 0x030B0000
+    Frame* caller = frame->previous;
+    while (caller != nullptr && _PyFrame_IsIncomplete(caller)) {
+        caller = caller->previous;
+    }
+    return caller;
+#else
+    return frame->f_back;
+#endif
+}
+
+// Borrowed.
+inline PyObject* globals_of(Frame* frame) {
+    return frame->f_globals;
+}
+
+// ``f_lineno``; below 1 where the instruction belongs to no line.
+inline int line_of(Frame* frame) {
+#if PY_VERSION_HEX >= 0x030B0000
+    if (frame->frame_obj != nullptr && frame->frame_obj->f_lineno != 0) {
+        return frame->frame_obj->f_lineno;
+    }
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyUnstable_InterpreterFrame_GetLine(frame);
+#else
+    return PyCode_Addr2Line(frame->f_code,
+                            _PyInterpreterFrame_LASTI(frame) * static_cast<int>(sizeof(_Py_CODEUNIT)));
+#endif
+#else
+    return PyFrame_GetLineNumber(frame);
+#endif
 }
 
 }  // namespace tracepoints

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import json
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 #: What a captured value looks like: plain, finite, acyclic JSON (``docs/telemetry.md``).
@@ -153,6 +154,17 @@ class TraceContext(NamedTuple):
     trace_flags: int = 0
 
 
+class JsonText(str):
+    """A captured value that is JSON text already, as the compiled capture makes it."""
+
+    __slots__ = ()
+
+
+def json_value(value: JsonValue) -> JsonValue:
+    """The plain value, whichever way it was captured."""
+    return json.loads(value) if type(value) is JsonText else value
+
+
 FieldValue = Union[str, int, float, bool]
 
 
@@ -215,6 +227,7 @@ class Snapshot:
         #: Code and text of a watch or message field that could not be evaluated.
         self.failure: Optional[Tuple[str, str]] = None
         # Tracepoint.
+        #: Plain values or `JsonText`.
         self.variables: Dict[str, JsonValue] = {}
         #: Names of the function's parameters, in order.
         self.arguments: Tuple[str, ...] = ()

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Set, 
 from otel_tracepoints import introspect
 from otel_tracepoints.capture.callbacks import Callback, adapt
 from otel_tracepoints.capture.redaction import RedactionPolicy
+from otel_tracepoints.capture.shapes import shape_of
 from otel_tracepoints.capture.stack import collect_stack
 from otel_tracepoints.capture.values import Captured, Clock, Reader
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.interrupts import is_for_application
-from otel_tracepoints.model import CaptureLimits, JsonValue, Snapshot, WatchValue
+from otel_tracepoints.model import CaptureLimits, JsonText, JsonValue, Snapshot, StackFrame, WatchValue
 from otel_tracepoints.semconv import JSON_UNBOUND, REDACTED
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Collector:
         function_name: ``code.function.name`` of a code object.
         callback: ``tracepoint_data_redaction_callback``: called once per variable and watch,
             after everything else, with detached JSON.
+        walker: The class of the compiled walk, if there is one: it does what `Reader` does, to `JsonText`.
     """
 
     def __init__(
@@ -56,14 +58,23 @@ class Collector:
         limits: CaptureLimits,
         function_name: Callable[[CodeType], str],
         callback: Optional[Callback] = None,
+        walker: Optional[Callable[..., Any]] = None,
     ) -> None:
         self._policy = policy
         self._limits = limits
         self._function_name = function_name
         self._callback = adapt(callback)
+        self._walker = None if walker is None else walker(policy, limits, _WALKER_PARTS)
 
     def variables(self, frame: FrameType, snapshot: Snapshot, clock: Clock) -> None:
         """Fills ``variables``, ``arguments`` and ``omitted``."""
+        if self._walker is not None and self._callback is None:
+            # One that calls back gets plain values.
+            told = self._walker.variables(frame, snapshot.variables, clock, VARIABLES_ROOM, _LEAST_ROOM)
+            if told is not None:
+                snapshot.arguments, snapshot.omitted, truncated = told
+                snapshot.truncated = snapshot.truncated or truncated
+                return
         code = frame.f_code
         if code.co_flags & inspect.CO_OPTIMIZED:
             snapshot.arguments = _arguments(code)
@@ -134,7 +145,8 @@ class Collector:
     def stack(self, frame: FrameType, snapshot: Snapshot, clock: Clock) -> None:
         """Fills ``stack``."""
         if self._limits.max_frames > 0:
-            collect_stack(frame, snapshot, self._limits.max_frames, self._policy, self._function_name, clock)
+            most, name = self._limits.max_frames, self._function_name
+            collect_stack(frame, snapshot, most, self._policy, name, clock, self._walker)
 
     def value(self, obj: object, limits: CaptureLimits, clock: Clock, name: Optional[str] = None) -> Captured:
         """One value, redacted also by its name, if it has one."""
@@ -156,13 +168,7 @@ def _arguments(code: CodeType) -> Tuple[str, ...]:
 
 def _function_locals(frame: FrameType, code: CodeType) -> Tuple[List[Tuple[str, Any]], int]:
     """(name, value or MISSING) of all locals, cells and free variables, parameters first."""
-    names = [
-        name
-        for name in dict.fromkeys(code.co_varnames + code.co_cellvars + code.co_freevars)
-        # `.0` is the iterator of a comprehension.
-        if name not in _CELLS_OF_THE_COMPILER and name[0] != "."
-    ]
-    shown = names[:MAX_VARIABLES]
+    shown, omitted = _names(code)
     found: Any = frame.f_locals
     if sys.version_info >= (3, 13):
         found = found.copy()  # a proxy, whose lookups raise for an unbound name
@@ -170,7 +176,26 @@ def _function_locals(frame: FrameType, code: CodeType) -> Tuple[List[Tuple[str, 
     if _LOAD_AND_CLEAR is not None and any(value is introspect.MISSING for _, value in pairs):
         hidden = _comprehension_names(code)
         pairs = [pair for pair in pairs if pair[1] is not introspect.MISSING or pair[0] not in hidden]
-    return pairs, len(names) - len(shown)
+    return pairs, omitted
+
+
+def _names(code: CodeType) -> Tuple[List[str], int]:
+    """Of the variables that are shown, in their order, and how many more there are."""
+    names = [
+        name
+        for name in dict.fromkeys(code.co_varnames + code.co_cellvars + code.co_freevars)
+        # `.0` is the iterator of a comprehension.
+        if name not in _CELLS_OF_THE_COMPILER and name[0] != "."
+    ]
+    shown = names[:MAX_VARIABLES]
+    return shown, len(names) - len(shown)
+
+
+def _described(code: CodeType) -> Tuple[Tuple[str, ...], List[str], int, Set[str]]:
+    """What the compiled walk asks of a code object once: arguments, names, how many more, comprehensions'."""
+    shown, omitted = _names(code)
+    hidden = _comprehension_names(code) if _LOAD_AND_CLEAR is not None else set()
+    return _arguments(code), shown, omitted, hidden
 
 
 def _comprehension_names(code: CodeType) -> Set[str]:
@@ -218,3 +243,7 @@ def _namespace_locals(frame: FrameType) -> Tuple[List[Tuple[str, Any]], int]:
 def _is_definition(value: object) -> bool:
     kind = type(value)
     return kind is types.FunctionType or kind is types.ModuleType or introspect.is_subtype(kind, type)
+
+
+#: What the compiled walk asks Python for.
+_WALKER_PARTS = (Reader, JsonText, shape_of, _described, is_for_application, StackFrame)

@@ -53,6 +53,11 @@ class RedactionPolicy:
         given = tuple(GivenPattern(source, number) for number, source in enumerate(patterns, 1))
         return cls(SensitiveNames(names, exclude), given)
 
+    @property
+    def has_patterns(self) -> bool:
+        """Whether patterns were given, which any text may match."""
+        return bool(self._given)
+
     def is_sensitive(self, name: str) -> bool:
         """True when a value under this name must not leave."""
         known = self._known.get(name)

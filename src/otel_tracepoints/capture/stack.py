@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import CodeType, FrameType
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 from otel_tracepoints.capture.redaction import RedactionPolicy
 from otel_tracepoints.capture.values import Clock
@@ -22,8 +22,11 @@ def collect_stack(
     policy: RedactionPolicy,
     function_name: Callable[[CodeType], str],
     clock: Clock,
+    walker: Any = None,
 ) -> None:
     """Fills ``snapshot.stack``, innermost first, with at most ``most`` frames.
+
+    With a compiled walker (`Collector`) that reads the callers.
 
     The first is where the probe is, as the snapshot says: an engine's frame has an ``f_lineno``
     that may be trusted for nothing.
@@ -44,6 +47,10 @@ def collect_stack(
                     policy.label(frame.f_code.co_name),
                 )
             )
+            cut = walker.stack(frame, stack, most, function_name, clock) if walker is not None else None
+            if cut is not None:
+                snapshot.truncated = snapshot.truncated or cut
+                return
         elif _is_ours(current):
             left_out += 1
         else:

@@ -23,17 +23,19 @@ class Planner:
         function_name: Callable[[CodeType], str],
         value_callback: Optional[Callable[..., Any]] = None,
         message_callback: Optional[Callable[..., Any]] = None,
+        walker: Optional[Callable[..., Any]] = None,
     ) -> None:
         self._policy = policy
         self._function_name = function_name
         self._value_callback = value_callback
         self._message_callback = message_callback
+        self._walker = walker
 
     def plan(self, entry: Entry, bucket: TokenBucket) -> Plan:
         """The plan of an entry as it is defined now."""
         probe, policy = entry.probe, self._policy
         sensitive, redact = policy.is_sensitive, policy.text
-        collector = Collector(policy, probe.snapshot, self._function_name, self._value_callback)
+        collector = Collector(policy, probe.snapshot, self._function_name, self._value_callback, self._walker)
         return Plan(
             entry=entry,
             condition=None if probe.condition is None else parse_condition(probe.condition, sensitive),

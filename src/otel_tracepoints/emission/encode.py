@@ -15,7 +15,15 @@ from typing import Any, Dict, List, Sequence, Tuple, Union
 
 from otel_tracepoints import semconv
 from otel_tracepoints.emission.fit import fit, fit_text
-from otel_tracepoints.model import ProbeType, Report, Snapshot, StackFrame, WatchValue
+from otel_tracepoints.model import (
+    JsonText,
+    ProbeType,
+    Report,
+    Snapshot,
+    StackFrame,
+    WatchValue,
+    json_value,
+)
 
 #: Loki refuses a record with more than 128 entries, and a span event holds 128 attributes.
 MAX_VARIABLES = 90
@@ -112,7 +120,13 @@ class _Builder:
         return text
 
     def json(self, value: Any, most: int = sys.maxsize) -> str:
-        text, cut = fit(value, min(self.limit, most))
+        limit = min(self.limit, most)
+        if type(value) is JsonText:
+            text = str.__str__(value)
+            if weight(text) <= limit:
+                return text
+            value = json_value(value)
+        text, cut = fit(value, limit)
         self.truncated = self.truncated or cut
         return text
 

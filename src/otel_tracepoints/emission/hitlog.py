@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any, Deque, Dict, Iterable, List, NamedTuple, Optional
 
 from otel_tracepoints import unpatched
-from otel_tracepoints.model import ProbeType, Snapshot
+from otel_tracepoints.model import ProbeType, Snapshot, json_value
 
 #: Hits that are remembered (control-api: "the bounded memory").
 CAPACITY = 1000
@@ -107,7 +107,7 @@ def describe(snapshot: Snapshot) -> Dict[str, Any]:
         hit["message"] = snapshot.message if snapshot.message is not None else ""
         hit["fields"] = list(snapshot.fields)
     else:
-        hit["variables"] = dict(snapshot.variables)
+        hit["variables"] = {name: json_value(value) for name, value in snapshot.variables.items()}
         hit["watches"] = [{"expression": text, "value": value} for text, value in snapshot.watches]
         hit["stack"] = [
             {"file": frame.file, "line": frame.line, "function": frame.function} for frame in snapshot.stack

@@ -1,0 +1,500 @@
+"""The compiled capture says what the Python one says, to the character."""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import decimal
+import enum
+import gc
+import math
+import os
+import sys
+import types
+import uuid
+from typing import Any, List, Optional, Tuple
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from tests.support import hostile
+from tests.support.captures import POLICY, Clock, function_name, new_snapshot
+from tests.support.captures import collector as make_collector
+
+from otel_tracepoints.capture import collector, patterns
+from otel_tracepoints.capture.redaction import RedactionPolicy
+from otel_tracepoints.capture.values import Reader
+from otel_tracepoints.emission import fit
+from otel_tracepoints.emission.encode import hit_attributes
+from otel_tracepoints.emission.hitlog import describe
+from otel_tracepoints.model import CaptureLimits, JsonText, Snapshot, json_value
+
+native = pytest.importorskip("otel_tracepoints.engine._native", reason="needs the compiled module")
+
+EXAMPLES = int(os.environ.get("TRACEPOINTS_EXAMPLES", "300"))
+#: Redacts with patterns of the user, and names of theirs.
+STRICT = RedactionPolicy.build(["customer", "12"], [], [r"\d{4}-x", "needle"])
+
+
+class Plain:
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__.update(fields)
+
+
+class Usual:
+    def __init__(self, first: Any, second: Any) -> None:
+        self.first = first
+        self.second = second
+        self.password = first
+
+
+class Slotted:
+    __slots__ = ("left", "right", "token")
+
+
+class SlottedMore(Slotted):
+    __slots__ = ("left", "more")
+
+
+class Mixed(Slotted):
+    """Slots and a dict."""
+
+
+class Color(enum.Enum):
+    RED = 1
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+Point = collections.namedtuple("Point", "x y")  # noqa: PYI024 - of the old kind
+
+
+class Words(str):
+    pass
+
+
+class Bag(dict):  # type: ignore[type-arg]
+    pass
+
+
+class Pile(list):  # type: ignore[type-arg]
+    pass
+
+
+TEXTS = [
+    "", "a", "order 66", "key: value", "a=b", "password=hunter2", "4111 1111 1111 1111", "4111111111111111",
+    "user:12:30", "https://u:p@host/x", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "sk-" + "a" * 24, "ghp_" + "A" * 30,
+    "Bearer abcdefgh", "ba\u017fic dXNlcjpwYXNz", "\ud800", "x\udc80y", "\u0661" * 14, "na\u00efve \u20ac \U0001f600",
+    'q"uo\\te\n\t\x00\x1f\x7f', "x" * 300, "x" * 9000, "needle in hay", "2024-x", "AKIAABCDEFGHIJKLMNOP", "%3D token%3Dabc",
+    "2024-01-01 12 30 45 123", "hvs.abcdefghijklmnopqrstuvwx", "ya29.abcdefghijklmnopqr", "\u212aey", "__tpd_type__",
+]  # fmt: skip
+KEYS = [
+    "name", "id", "password", "api_key", "content-type", "Authorization", "a b", "k" * 70, "k" * 256, "k" * 300, "12",
+    "customer", "__tpd_size__", "__tpd_truncated__", "x=y", "\u00fcber", "\ud800", "needle", "", "1", "user_token",
+]  # fmt: skip
+
+texts = st.one_of(
+    st.sampled_from(TEXTS),
+    st.text(max_size=30),
+    st.text(alphabet="0123456789 -", min_size=10, max_size=40),
+    st.text(alphabet="abdehgklops_.-:=% 345JSKGAxy\u017f", max_size=60),
+)
+numbers = st.one_of(
+    st.integers(-3, 100),
+    st.integers(),
+    st.integers(10**11, 10**20),
+    st.sampled_from([4111111111111111, 2**63, -(2**63), 2**64, 2**256, 2**300, 10**12, 10**19 - 1]),
+)
+floats = st.floats(allow_nan=True, allow_infinity=True)
+ZONE = datetime.timezone(datetime.timedelta(hours=2))
+others = st.sampled_from(
+    [
+        b"bytes", bytearray(b"more"), b"authorization", 1j, decimal.Decimal("1.5"), uuid.UUID(int=5), range(3),
+        datetime.datetime(2024, 1, 2, 3, 4, 5, tzinfo=ZONE), datetime.date(2024, 1, 2), Color.RED, Level.LOW, len, Plain,
+        Words("words"), Words("__tpd_size__"), ValueError("boom"), ValueError("password=x", 2), ..., NotImplemented, math,
+        types.SimpleNamespace(a=1), memoryview(b"abc"), {"k": 1}.keys(), types.MappingProxyType({"p": 2}), object(),
+    ]
+)  # fmt: skip
+leaves = st.one_of(st.none(), st.booleans(), numbers, floats, texts, others)
+keys = st.one_of(
+    st.sampled_from(KEYS),
+    texts,
+    numbers,
+    st.booleans(),
+    st.none(),
+    st.binary(max_size=4),
+    st.just(Words("w")),
+    st.just(Color.RED),
+    floats,
+)
+names = st.one_of(st.sampled_from([key for key in KEYS if key != "\ud800"]), st.text(max_size=8))
+scalar_keys = st.one_of(
+    st.lists(st.sampled_from(KEYS), max_size=6), st.lists(st.integers(-5, 200), max_size=6)
+)
+
+
+def _slotted(cls: type) -> Any:
+    def build(pair: Tuple[Any, Any, bool]) -> Any:
+        made = cls()
+        made.left = pair[0]
+        if pair[2]:
+            made.right = made.token = pair[1]
+        if cls is SlottedMore:
+            made.more = pair[1]
+        if cls is Mixed and pair[2]:
+            made.own = pair[0]
+        return made
+
+    return build
+
+
+def _containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    pairs = st.tuples(inner, inner, st.booleans())
+    several = st.lists(inner, max_size=6)
+    return st.one_of(
+        several,
+        several.map(tuple),
+        several.map(Pile),
+        several.map(collections.deque),
+        st.tuples(st.sampled_from([*KEYS, b"authorization", b"x" * 65]), inner).map(list),
+        st.tuples(st.sampled_from(KEYS), inner),
+        st.dictionaries(keys, inner, max_size=6),
+        scalar_keys.flatmap(lambda found: st.fixed_dictionaries({key: inner for key in found})),
+        st.dictionaries(names, inner, max_size=5).map(Bag),
+        st.lists(st.one_of(numbers, texts, st.booleans()), max_size=5).map(set),
+        st.lists(st.one_of(numbers, texts), max_size=5).map(frozenset),
+        st.dictionaries(names, inner, max_size=6).map(lambda fields: Plain(**fields)),
+        st.tuples(inner, inner).map(lambda pair: Usual(*pair)),
+        st.tuples(inner, inner).map(lambda pair: Point(*pair)),
+        pairs.map(_slotted(Slotted)),
+        pairs.map(_slotted(SlottedMore)),
+        pairs.map(_slotted(Mixed)),
+        several.map(lambda items: ValueError(*items)),
+    )
+
+
+graphs = st.recursive(leaves, _containers, max_leaves=25)
+limits_of = st.builds(
+    CaptureLimits, st.integers(1, 5), st.integers(1, 8), st.sampled_from([1, 5, 20, 300, 1024, 20_000])
+)
+
+
+def both(
+    value: Any, policy: RedactionPolicy, limits: CaptureLimits, room: int, looks: Optional[int]
+) -> Tuple[Any, Any]:
+    """(text, truncated, room) of the Python walk and of the compiled one; the first is asked twice."""
+    walker = native.Walker(policy, limits, collector._WALKER_PARTS)
+    clock = Clock(looks)
+    mine = (*walker.read(value, clock, room), clock.looks)
+    clock = Clock(looks)
+    reader = Reader(policy, limits, clock, room)
+    shown = fit._dump(reader.read(value))
+    return (shown, reader.truncated, reader.room, clock.looks), mine
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    graphs,
+    st.sampled_from([POLICY, POLICY, STRICT]),
+    limits_of,
+    st.sampled_from([0, 20, 100, 400, 200_000, 200_000]),
+    st.sampled_from([None, None, None, 0, 1, 2]),
+)
+def test_the_compiled_walk_says_what_the_python_one_says(
+    value: Any, policy: RedactionPolicy, limits: CaptureLimits, room: int, looks: Optional[int]
+) -> None:
+    """The text, whether it was cut, what room is left and how often the clock was asked are the same for any value."""
+    expected, mine = both(value, policy, limits, room, looks)
+    assert mine == expected
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data(), limits_of)
+def test_cycles_and_shared_values_are_the_same(data: st.DataObject, limits: CaptureLimits) -> None:
+    """A value within itself, by whatever way, and one that stands in several places read alike."""
+    holders: List[Any] = [[], {}, Plain(), Bag(), Pile(), Usual(1, 2), collections.deque(), ValueError("x")]
+    holders.append(Slotted())
+    for turn in range(data.draw(st.integers(1, 12))):
+        owner, item = data.draw(st.sampled_from(holders)), data.draw(st.sampled_from(holders))
+        if isinstance(owner, (list, collections.deque)):
+            owner.append(item)
+        elif isinstance(owner, dict):
+            owner[f"k{turn}"] = item
+        elif isinstance(owner, Slotted):
+            owner.left = item
+        elif isinstance(owner, ValueError):
+            owner.args = (item,)
+        else:
+            setattr(owner, f"f{turn}", item)
+    for holder in holders:
+        expected, mine = both(holder, POLICY, limits, 200_000, None)
+        assert mine == expected
+    gc.collect()
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.one_of(texts, st.text(alphabet="abdehgklops_.-:=%345JSKGAxy17fr8 B", min_size=10, max_size=50)))
+def test_what_is_called_harmless_holds_no_secret(text: str) -> None:
+    """A text that the compiled look lets pass is one that the rules leave as it is and find nothing in."""
+    asked = []
+    assume(len(text) <= 1024)
+
+    class Policy(RedactionPolicy):
+        def text(self, text: str) -> str:
+            asked.append(text)
+            return super().text(text)
+
+    policy = Policy.build()
+    walker = native.Walker(policy, CaptureLimits(), collector._WALKER_PARTS)
+    shown = walker.read(text, Clock(), 10_000)[0]
+    assert shown == fit._dump(POLICY.text(text))
+    if not asked:
+        assert len(text) < 12 or not patterns.suspicious(text)
+
+
+@pytest.mark.parametrize("text", ["sk-" + "a" * 20, "gho_" + "a" * 20, "SG." + "a" * 16 + "." + "b" * 16])
+def test_tokens_are_found_wherever_they_stand(text: str) -> None:
+    """A token is redacted at the beginning, in the middle and at the end of a text, as by the Python code."""
+    for value in (text, "see " + text, text + " here", "\u20ac " + text + " \U0001f600"):
+        expected, mine = both(value, POLICY, CaptureLimits(), 10_000, None)
+        assert mine == expected
+        assert text not in mine[0]
+
+
+def test_common_values_are_read_without_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scalars, text, containers and plain objects never need the Python reader."""
+    asked: List[Any] = []
+
+    class Counting(Reader):
+        def read(self, value: object, level: int = 0) -> Any:
+            asked.append(value)
+            return super().read(value, level)
+
+    slotted = Slotted()
+    slotted.left, slotted.right = 1, "x"
+    values = [
+        None, True, 7, -1, 1.5, "text", "with space and 12:30", 2**62, 1_700_000_000_000_000_000, [1, [2.5, ("a", "b")]],
+        {"name": "ann", "content-type": "x", "password": "y"}, {1: "a", 2: "b"}, {1, "a"}, frozenset([2]), set(), [], {}, (),
+        Usual(1, {"k": [1]}), Plain(a=1, b=Plain()), slotted, [[[[[1]]]]], Words,
+    ]  # fmt: skip
+    walker = native.Walker(POLICY, CaptureLimits(), (Counting, *collector._WALKER_PARTS[1:]))
+    for value in values:
+        walker.read(value, Clock(), 10_000)
+    assert asked == [Words]
+
+
+def test_no_code_of_the_application_runs() -> None:
+    """Objects whose every method is a trap are read without springing one, as values, keys and fields."""
+    values = hostile.values()
+    walker = native.Walker(POLICY, CaptureLimits(), collector._WALKER_PARTS)
+    hashed = {hostile.HashedKey(): 1, "plain": 2}
+    hostile.HashedKey.armed = True
+    try:
+        with hostile.untouched():
+            for value in (*values, hashed, *([each] for each in values), Plain(inner=values)):
+                text, truncated, _ = walker.read(value, Clock(), 200_000)
+                reader = Reader(POLICY, CaptureLimits(), Clock(), 200_000)
+                assert text == fit._dump(reader.read(value))
+                assert truncated == reader.truncated
+    finally:
+        hostile.HashedKey.armed = False
+
+
+def test_an_object_keeps_its_values_where_they_are() -> None:
+    """Reading the attributes of an object does not make its dict, which would slow it down on 3.11 and 3.12."""
+    if not (3, 11) <= sys.version_info < (3, 13):
+        pytest.skip("there is no such cost here")
+    value = Usual(1, 2)
+    before = len(gc.get_referents(value))
+    walker = native.Walker(POLICY, CaptureLimits(), collector._WALKER_PARTS)
+    walker.read(value, Clock(), 10_000)
+    assert len(gc.get_referents(value)) == before
+
+
+def test_attributes_come_in_the_order_in_which_they_were_set() -> None:
+    """Also where one was deleted and set again, and where instances set them in another order."""
+    first, second, third = Usual(1, 2), Usual(3, 4), object.__new__(Usual)
+    del first.first
+    first.first = 5
+    third.second, third.first = 1, 2
+    third.__dict__["late"] = 3
+    second.extra = second.other = 1  # type: ignore[attr-defined]
+    for value in (first, second, third, Plain(), object.__new__(Plain)):
+        expected, mine = both(value, POLICY, CaptureLimits(), 10_000, None)
+        assert mine == expected
+
+
+def test_references_are_as_before() -> None:
+    """A walk holds nothing afterwards, neither values nor keys nor classes."""
+    if hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled():
+        pytest.skip("counts are spread over threads")
+
+    class Local:
+        __slots__ = ("a",)
+
+    item, key = object(), f"key {id(EXAMPLES)}"
+    local = Local()
+    local.a = item
+    value = [item, {key: item}, Usual(item, [item]), (item,), local, [item] * 300]
+    walker = native.Walker(POLICY, CaptureLimits(), collector._WALKER_PARTS)
+    walker.read(value, Clock(), 200_000)
+    before = [sys.getrefcount(each) for each in (item, value, Local, Usual, local, None)][:5]
+    for _ in range(5):
+        walker.read(value, Clock(), 200_000)
+        walker.read(value, Clock(1), 200)
+    after = [sys.getrefcount(each) for each in (item, value, Local, Usual, local, None)][:5]
+    assert after == before
+
+
+def test_a_class_that_changes_is_read_as_it_is_now() -> None:
+    """Slots that were taken away, bases that changed and classes at the address of others are looked at anew."""
+    for turn in range(50):
+        cls = type(f"Made{turn}", (), {"__slots__": ("a", "b") if turn % 2 else ("c",)})
+        made = cls()
+        for name in cls.__slots__:  # type: ignore[attr-defined]
+            setattr(made, name, turn)
+        expected, mine = both(made, POLICY, CaptureLimits(), 10_000, None)
+        assert mine == expected
+        if turn % 3 == 0:
+            delattr(cls, cls.__slots__[0])  # type: ignore[attr-defined]
+        expected, mine = both(made, POLICY, CaptureLimits(), 10_000, None)
+        assert mine == expected
+
+
+# -- Frames ------------------------------------------------------------------------------
+
+
+def _both_snapshots(frame: types.FrameType, **parts: Any) -> Tuple[Snapshot, Snapshot]:
+    found = []
+    for walker in (None, native.Walker):
+        snapshot = new_snapshot()
+        made = make_collector(**parts)
+        made._walker = None if walker is None else walker(made._policy, made._limits, collector._WALKER_PARTS)
+        made.variables(frame, snapshot, Clock())
+        made.stack(frame, snapshot, Clock())
+        found.append(snapshot)
+    return found[0], found[1]
+
+
+def _same(frame: types.FrameType, **parts: Any) -> Snapshot:
+    expected, mine = _both_snapshots(frame, **parts)
+    assert [(name, json_value(value)) for name, value in mine.variables.items()] == list(
+        expected.variables.items()
+    )
+    assert (mine.arguments, mine.omitted, mine.truncated) == (
+        expected.arguments,
+        expected.omitted,
+        expected.truncated,
+    )
+    assert mine.stack == expected.stack
+    assert [type(each) for each in mine.stack] == [type(each) for each in expected.stack]
+    return mine
+
+
+def test_variables_of_functions_are_the_same() -> None:
+    """Arguments of all kinds, cells, free variables, unbound and secret names, in the same order."""
+
+    def outer(a: int, b: Any = None, *rest: Any, c: int = 3, password: str = "x", **more: Any) -> Any:
+        free = [1]
+
+        def inner(d: int) -> Any:
+            e = d + a
+            if e < 0:
+                never = 1
+                print(never, lambda: never)
+            frames.append(_same(sys._getframe()))
+            return free, c, rest  # noqa: F821 - deleted by then, in one look
+
+        inner(1)
+        frames.append(_same(sys._getframe()))
+        del free
+        frames.append(_same(sys._getframe()))
+        return more
+
+    frames: List[Snapshot] = []
+    outer(1, {"k": 2}, 3, z=4)
+    assert type(frames[0].variables["d"]) is JsonText
+    assert frames[0].variables["never"] == {"__tpd_unbound__": True}
+    assert list(frames[1].variables)[:6] == ["a", "b", "c", "password", "rest", "more"]
+
+
+def test_variables_of_comprehensions_and_generators_are_the_same() -> None:
+    """Within a comprehension its variables are there, beside it they are not."""
+
+    def look(_: Any) -> Snapshot:
+        return _same(sys._getframe(1))
+
+    def target(items: List[int]) -> Any:
+        before = look(0)
+        shown = [look(each) for each in items]
+        return before, shown, list(look(each) for each in items)
+
+    before, _, _ = target([1, 2])
+    assert "each" not in before.variables
+
+
+def test_many_variables_and_limits_are_the_same() -> None:
+    """Beyond ninety variables, in little room and on a deep stack the same are left out."""
+    source = "def many(look):\n" + "".join(f"    v{n} = [{n}] * 50\n" for n in range(120)) + "    look()\n"
+    namespace: Any = {}
+    exec(source, namespace)
+    namespace["many"](lambda: _same(sys._getframe(1)))
+
+    def deep(left: int, text: str) -> None:
+        if left:
+            deep(left - 1, text)
+        else:
+            _same(sys._getframe(), limits=CaptureLimits(max_frames=7))
+            _same(sys._getframe(), limits=CaptureLimits(1, 1, 1))
+
+    deep(30, "x" * 5000)
+
+
+def test_a_class_body_and_a_callback_get_plain_values() -> None:
+    """What is no function, and what a callback of the user sees, is read by the Python code."""
+
+    class Body:
+        field = 1
+        seen = _both_snapshots(sys._getframe())[1]
+
+    assert Body.seen.variables["field"] == 1
+    given: List[Any] = []
+
+    def callback(value: Any, name: str) -> Any:
+        given.append((name, value))
+        return value
+
+    def target(only: Any) -> None:
+        _both_snapshots(sys._getframe(), callback=callback)
+
+    target([1])
+    assert given.count(("only", [1])) == 2
+
+
+@pytest.mark.parametrize("limit", [64, 200, 2048])
+def test_what_leaves_is_the_same(limit: int) -> None:
+    """Attributes of the hit, cut or whole, and what the API shows of it do not depend on who captured it."""
+
+    def target(short: int, lines: List[Any], word: str, missing_later: Any) -> Any:
+        del missing_later
+        return _both_snapshots(sys._getframe())
+
+    expected, mine = target(1, [{"sku": f"\u20ac {n}", "price": n * 1.5} for n in range(40)], "x" * 900, 1)
+    attributes = hit_attributes(mine, limit)
+    assert attributes == hit_attributes(expected, limit)
+    assert all(type(value) is not JsonText for value in attributes.values())
+    assert describe(mine) == describe(expected)
+
+
+def test_names_of_functions_are_asked_for_again() -> None:
+    """A name that becomes known later is shown then, within a second or so."""
+    walker = native.Walker(POLICY, CaptureLimits(), collector._WALKER_PARTS)
+    stack: List[Any] = []
+    assert walker.stack(sys._getframe(), stack, 5, function_name, Clock()) is True
+    assert len(stack) == 5
+    again: List[Any] = []
+    walker.stack(sys._getframe(), again, 5, lambda code: "other." + code.co_name, Clock())
+    assert again[0].function.startswith("other.")
+    assert [each.file for each in stack] == [each.file for each in again]
