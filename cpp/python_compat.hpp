@@ -414,6 +414,7 @@ inline bool is_ready(PyObject* text) {
 // Whether a str is the one of its text that names are.
 inline bool is_interned(PyObject* text) {
     return PyUnicode_CHECK_INTERNED(text) != 0;
+}
 
 // Whether a weak reference still leads to this object.
 inline bool refers_to(PyObject* reference, PyObject* object) {

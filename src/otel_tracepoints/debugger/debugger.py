@@ -69,7 +69,9 @@ class Debugger:
             parts.registry,
             parts.resolver,
             parts.engine,
-            Planner(parts.policy, function_name, parts.value_callback, parts.message_callback),
+            Planner(
+                parts.policy, function_name, parts.value_callback, parts.message_callback, parts.engine.native
+            ),
             self._reporter,
             services,
             problem=parts.redaction_problem,

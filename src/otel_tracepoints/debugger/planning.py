@@ -23,13 +23,13 @@ class Planner:
         function_name: Callable[[CodeType], str],
         value_callback: Optional[Callable[..., Any]] = None,
         message_callback: Optional[Callable[..., Any]] = None,
-        walker: Optional[Callable[..., Any]] = None,
+        native: Optional[Any] = None,
     ) -> None:
         self._policy = policy
         self._function_name = function_name
         self._value_callback = value_callback
         self._message_callback = message_callback
-        self._walker = walker
+        self._walker = None if native is None else native.Walker
 
     def plan(self, entry: Entry, bucket: TokenBucket) -> Plan:
         """The plan of an entry as it is defined now."""
