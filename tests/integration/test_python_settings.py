@@ -12,6 +12,7 @@ from tests.support.otlp_receiver import OtlpReceiver, closed_port
 
 import otel_tracepoints
 from otel_tracepoints import Settings
+from otel_tracepoints.engine.compiled import COMPILED
 
 pytestmark = pytest.mark.usefixtures("_stopped")
 
@@ -105,8 +106,10 @@ def test_a_bad_variable_is_a_config_error_that_names_it(monkeypatch: pytest.Monk
     assert otel_tracepoints.start(control_api_port=0).control_api_address is not None
 
 
-def test_the_native_engine_says_what_to_do() -> None:
+def test_the_native_engine_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking for the compiled engine where there is none is refused with the way out."""
+    monkeypatch.setattr(COMPILED, "_module", None)
+    monkeypatch.setattr(COMPILED, "_why", "it was not built")
     with pytest.raises(otel_tracepoints.EngineUnavailable, match="auto or pytrace") as caught:
         otel_tracepoints.start(engine="native", event_sink_url="none")
     assert caught.value.code == "ENGINE_UNAVAILABLE"

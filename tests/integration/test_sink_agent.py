@@ -19,6 +19,7 @@ from tests.support.otlp_receiver import grpc_available
 import otel_tracepoints
 from otel_tracepoints.capture.collector import Collector
 from otel_tracepoints.emission import bridge
+from otel_tracepoints.engine.compiled import COMPILED
 from otel_tracepoints.sink import SinkServer
 from otel_tracepoints.version import VERSION
 
@@ -186,7 +187,7 @@ def test_the_seven_event_types(
 
     (started,) = (event["payload"] for event in found["agent.status.started"])
     assert list(started) == ["message", "engine", "features"]
-    assert started["engine"] == "pytrace"
+    assert started["engine"] == ("pytrace" if COMPILED.module() is None else "native")
     assert {"tracepoints", "logpoints", "conditions", "rateLimit"} <= set(started["features"])
     (stopped,) = (event["payload"] for event in found["agent.status.stopped"])
     assert list(stopped) == ["message", "uptime", "totalProbes", "totalEvents"]

@@ -80,7 +80,10 @@ class FileMatcher:
         """
         try:
             found = self._match(file, PATIENCE)
+            settled = exists(found)
         except FileNotFound:
+            found, settled = "", False
+        if not settled:  # code made by hand comes and goes
             found = self._match(file, 0.0)
         if self._denies(found):
             raise ForbiddenFile(f"No probe may be put into {found}: it is on the deny list.", {"file": found})
