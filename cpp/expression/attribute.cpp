@@ -55,8 +55,8 @@ bool attribute(PyObject* owner, PyObject* name, Value& out) noexcept {
                    give(descriptor->tp_descr_get(found.get(), owner, reinterpret_cast<PyObject*>(type)), out);
         }
     }
-    // No descriptor can get in the way: what the instance stores (its dict is not made for that), then the class's
-    // plain value. Not the type's own lookup, which may be the application's; no AttributeError is made.
+    // No descriptor can get in the way: what the instance stores (its dict is not made for that), then the
+    // class's plain value. Not by the type's own lookup, which may be the application's.
     return give(_PyObject_GenericGetAttrWithDict(owner, name, nullptr, 1), out);
 }
 

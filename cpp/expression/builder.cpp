@@ -1,6 +1,6 @@
 #include "expression/builder.hpp"
 
-#include "expression/parts.hpp"
+#include "expression/constructs.hpp"
 #include "expression/variable.hpp"
 
 namespace tracepoints {
@@ -28,7 +28,7 @@ NodePtr refuse() {
     return nullptr;
 }
 
-// The first `count` parts, or those there are.
+// One of what follows the word; None where it is missing.
 PyObject* part(PyObject* lowered, Py_ssize_t index) {
     return index < PyTuple_GET_SIZE(lowered) ? PyTuple_GET_ITEM(lowered, index) : Py_None;
 }
@@ -108,7 +108,8 @@ NodePtr Builder::build(PyObject* lowered) {
     }
     if (says(word, "if")) {
         NodePtr three = build(part(lowered, 3));
-        return three ? std::make_unique<Conditional>(std::move(one), std::move(two), std::move(three)) : nullptr;
+        return three ? std::make_unique<Conditional>(std::move(one), std::move(two), std::move(three))
+                     : nullptr;
     }
     for (const char* symbol : {"+", "-", "*", "//", "%"}) {
         if (says(word, symbol)) {

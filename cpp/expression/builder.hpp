@@ -7,7 +7,8 @@ namespace tracepoints {
 
 class Builder {
 public:
-    // The part that the data describe, None included; null with a Python error where they are not as they should.
+    // The part that the data describe, None included; null with a Python error where they are not as they
+    // should be.
     NodePtr build(PyObject* lowered);
 
     // How many parts there are: with what each may be charged, the whole must stay within the budget.

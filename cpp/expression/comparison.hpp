@@ -1,4 +1,5 @@
-// `==`, `<`, `in` and `is`, as `otel_tracepoints.expression.comparison` says it, for values of exact builtin types.
+// `==`, `<`, `in` and `is`, as `otel_tracepoints.expression.comparison` says it, for values of exact builtin
+// types.
 #pragma once
 
 #include "expression/node.hpp"

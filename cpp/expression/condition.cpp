@@ -10,8 +10,8 @@ namespace tracepoints {
 
 namespace {
 
-// The budget of `otel_tracepoints.expression.budget`, and the most that a part is charged there apart from what it
-// looks at, which is charged when it is known. Long conditions are Python's.
+// The budget of `otel_tracepoints.expression.budget`, and the most that a part is charged there apart from
+// what it looks at, which is charged when it is known. Long conditions are Python's.
 constexpr int kWork = 12'000;
 constexpr int kEach = 64;
 constexpr int kMostParts = 100;
@@ -22,8 +22,8 @@ public:
 
     Verdict test(Frame* frame) const noexcept override {
         PyCodeObject* const code = code_of(frame);
-        // In a class's body and in a module names are found in another way. And what is looked up here may clear
-        // an error: not one that is on its way already.
+        // In a class's body and in a module names are found in another way. And what is looked up here may
+        // clear an error: not one that is on its way already.
         if ((code->co_flags & CO_OPTIMIZED) == 0 || PyErr_Occurred() != nullptr) {
             return Verdict::kDefer;
         }

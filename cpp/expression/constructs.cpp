@@ -1,4 +1,4 @@
-#include "expression/parts.hpp"
+#include "expression/constructs.hpp"
 
 #include <limits>
 
