@@ -1,6 +1,6 @@
 #include "capture/json.hpp"
 
-#include <cstdio>
+#include <charconv>
 
 namespace tracepoints {
 
@@ -67,8 +67,7 @@ void ascii(std::string& out, const char* data, Py_ssize_t size) {
 
 void JsonOut::integer(long long number) {
     char digits[24];
-    const int size = std::snprintf(digits, sizeof digits, "%lld", number);
-    text_.append(digits, static_cast<std::size_t>(size));
+    text_.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
 }
 
 bool JsonOut::real(double number) {

@@ -14,6 +14,7 @@ constexpr Py_ssize_t kLongestKey = 256;
 // What is ours begins so: a field of that name would be taken for ours, or be written over by it.
 constexpr char kOurs[] = "__tpd_";
 
+// An entry of the memory of names.
 constexpr long kSensitive = 1, kPlain = 2, kIdentifier = 4;
 
 // Those of the policies that are in use. An entry that is alive keeps its policy alive, so that no other
@@ -22,7 +23,7 @@ std::vector<std::weak_ptr<Knowledge>>& all() {
     static std::vector<std::weak_ptr<Knowledge>> known;
     return known;
 }
-MemoryMutex all_mutex;
+std::atomic_flag all_busy = ATOMIC_FLAG_INIT;
 
 bool is_ours(PyObject* text) {
     for (Py_ssize_t at = 0; kOurs[at] != 0; ++at) {
@@ -40,11 +41,15 @@ Knowledge::Knowledge(PyObject* policy) : policy_(Ref::borrow(policy)), names_(Re
 
 std::shared_ptr<Knowledge> Knowledge::of(PyObject* policy) {
     {
-        const std::lock_guard<MemoryMutex> lock(all_mutex);
-        for (const auto& each : all()) {
-            std::shared_ptr<Knowledge> known = each.lock();
-            if (known != nullptr && known->policy() == policy) {
-                return known;
+        std::vector<std::shared_ptr<Knowledge>> others;  // let go after the lock
+        const MemoryLock lock(all_busy);
+        if (lock.held()) {
+            for (const auto& each : all()) {
+                std::shared_ptr<Knowledge> known = each.lock();
+                if (known != nullptr && known->policy() == policy) {
+                    return known;
+                }
+                others.push_back(std::move(known));
             }
         }
     }
@@ -54,7 +59,10 @@ std::shared_ptr<Knowledge> Knowledge::of(PyObject* policy) {
         return nullptr;
     }
     made->has_patterns_ = given.get() != Py_False;
-    const std::lock_guard<MemoryMutex> lock(all_mutex);
+    const MemoryLock lock(all_busy);
+    if (!lock.held()) {
+        return made;
+    }
     auto& known = all();
     for (auto place = known.begin(); place != known.end();) {
         place = place->expired() ? known.erase(place) : place + 1;

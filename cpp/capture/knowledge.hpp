@@ -5,8 +5,8 @@
 // memory is emptied when it is full, so that generated names and classes cannot fill it.
 #pragma once
 
+#include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -69,15 +69,34 @@ struct CodeLabels {
     double until = 0;           // a name may be learned later, so it is asked for again
 };
 
-// A lock where there is no GIL. Held for moments only, while nothing of Python is called.
-#ifdef Py_GIL_DISABLED
-using MemoryMutex = std::mutex;
-#else
-struct MemoryMutex {
-    void lock() {}
-    void unlock() {}
+// A lock where there is no GIL: held for moments only, while nothing of Python is called. Who does not get
+// it goes without the memory: after a fork the thread that held it may be in the parent only.
+class MemoryLock {
+public:
+    explicit MemoryLock(std::atomic_flag& busy) noexcept : busy_(busy) {
+        if constexpr (kFreeThreaded) {
+            for (int turn = 0; turn < kPatience && !held_; ++turn) {
+                held_ = !busy_.test_and_set(std::memory_order_acquire);
+            }
+        } else {
+            held_ = true;
+        }
+    }
+    ~MemoryLock() {
+        if (kFreeThreaded && held_) {
+            busy_.clear(std::memory_order_release);
+        }
+    }
+    MemoryLock(const MemoryLock&) = delete;
+    MemoryLock& operator=(const MemoryLock&) = delete;
+
+    bool held() const { return held_; }
+
+private:
+    static constexpr int kPatience = 2'000;
+    std::atomic_flag& busy_;
+    bool held_ = false;
 };
-#endif
 
 // By address, and only as long as the weak reference still leads there.
 template <typename Value>
@@ -86,7 +105,10 @@ public:
     std::shared_ptr<const Value> find(PyObject* key) {
         std::shared_ptr<const Value> found;
         {
-            const std::lock_guard<MemoryMutex> lock(mutex_);
+            const MemoryLock lock(busy_);
+            if (!lock.held()) {
+                return nullptr;
+            }
             const auto place = known_.find(key);
             if (place != known_.end()) {
                 found = place->second;
@@ -96,17 +118,19 @@ public:
     }
 
     void put(PyObject* key, std::shared_ptr<const Value> value) {
-        std::unordered_map<PyObject*, std::shared_ptr<const Value>> forgotten;
-        const std::lock_guard<MemoryMutex> lock(mutex_);
-        if (known_.size() >= kMost) {
-            forgotten.swap(known_);
+        std::unordered_map<PyObject*, std::shared_ptr<const Value>> forgotten;  // only after the lock
+        const MemoryLock lock(busy_);
+        if (lock.held()) {
+            if (known_.size() >= kMost) {
+                forgotten.swap(known_);
+            }
+            known_[key].swap(value);
         }
-        known_[key] = std::move(value);
     }
 
 private:
     static constexpr std::size_t kMost = 2048;
-    MemoryMutex mutex_;
+    std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
     std::unordered_map<PyObject*, std::shared_ptr<const Value>> known_;
 };
 

@@ -11,7 +11,6 @@ namespace {
 
 // See capture/values.py and plain.py.
 constexpr long long kNode = 8;
-constexpr long long kTyped = 24;
 constexpr Py_ssize_t kAtOnce = 8192;
 constexpr Py_ssize_t kLongestName = 64;
 constexpr long long kSmallestCard = 1'000'000'000'000;

@@ -101,6 +101,13 @@ texts = st.one_of(
     st.text(alphabet="0123456789 -", min_size=10, max_size=40),
     st.text(alphabet="abdehgklops_.-:=% 345JSKGAxy\u017f", max_size=60),
 )
+#: Of which what is suspicious is made.
+PIECES = (
+    "eyJ J y -----B -----BEGIN AKIA ASIA ABIA ACCA AIza AGE-S gh p_ o_ u_ s_ r_ sk _ rk pk github whsec npm pul tfp api hf r8"
+    " do p o r shp at ca pa ss - gl ab abcde abcdef pypi xox xapp GOCSPX SG . SK 0123abcd ya29 hv s hooks dapi b B earer asic"
+    " EARER aSiC 12345678 1 4111 1111 11 x aaaaaaaaaaaaaaaa AAAAAAAAAAAAAAAA \u0661 \u20ac \u017f \u212a \u0130 \U0001f600"
+).split(" ")
+pieces = st.lists(st.sampled_from([*PIECES, " ", "\t", "\n"]), max_size=9).map("".join)
 numbers = st.one_of(
     st.integers(-3, 100),
     st.integers(),
@@ -231,11 +238,10 @@ def test_cycles_and_shared_values_are_the_same(data: st.DataObject, limits: Capt
     for holder in holders:
         expected, mine = both(holder, POLICY, limits, 200_000, None)
         assert mine == expected
-    gc.collect()
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(st.one_of(texts, st.text(alphabet="abdehgklops_.-:=%345JSKGAxy17fr8 B", min_size=10, max_size=50)))
+@given(st.one_of(texts, pieces, pieces, st.text(alphabet="abdehgklops_.-:=%345JSKGAxy17fr8 B", min_size=10)))
 def test_what_is_called_harmless_holds_no_secret(text: str) -> None:
     """A text that the compiled look lets pass is one that the rules leave as it is and find nothing in."""
     asked = []
