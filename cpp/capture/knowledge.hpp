@@ -46,7 +46,7 @@ struct Shape {
     std::vector<std::pair<Py_ssize_t, Ref>> slots;  // index in the MRO, name
 };
 
-struct Variable {
+struct LocalVariable {
     std::vector<Py_ssize_t> slots;  // the last of them counts
     Ref label;
     bool sensitive = false;
@@ -58,7 +58,7 @@ struct CodePlan {
     bool native = false;
     Py_ssize_t omitted = 0;
     Ref arguments;
-    std::vector<Variable> variables;
+    std::vector<LocalVariable> variables;
 };
 
 // How a code object is named in a stack.

@@ -14,7 +14,7 @@ bool add_variable(CodePlan& plan, Knowledge& knowledge, PyObject* name, PyObject
     if (!known.known || !known.identifier) {
         return false;
     }
-    Variable variable;
+    LocalVariable variable;
     variable.sensitive = known.sensitive;
     variable.label = Ref::steal(knowledge.label(name));
     for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(slots); ++at) {
@@ -61,14 +61,14 @@ std::shared_ptr<const CodePlan> plan_of(const Setting& setting, PyCodeObject* co
 }
 
 struct Found {
-    const Variable* variable;
+    const LocalVariable* variable;
     Ref value;  // null where it is unbound
 };
 
 std::vector<Found> look_up(Frame* frame, PyCodeObject* code, const CodePlan& plan) {
     std::vector<Found> found;
     found.reserve(plan.variables.size());
-    for (const Variable& variable : plan.variables) {
+    for (const LocalVariable& variable : plan.variables) {
         // An argument that is also a cell has two slots before 3.11; the cell is what counts.
         Ref value = Ref::steal(slot_value(frame, code, variable.slots.back()));
         if (value || !variable.of_comprehension) {
