@@ -10,6 +10,7 @@ constexpr bool (*kParts[])(PyObject*) = {
     tracepoints::add_limits,
     tracepoints::add_gate,
     tracepoints::add_hook,
+    tracepoints::add_message,
     tracepoints::add_conditions,
     tracepoints::add_capture,
 };

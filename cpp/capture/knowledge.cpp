@@ -55,7 +55,8 @@ std::shared_ptr<Knowledge> Knowledge::of(PyObject* policy) {
     }
     auto made = std::make_shared<Knowledge>(policy);
     const Ref given = Ref::steal(PyObject_GetAttrString(policy, "has_patterns"));
-    if (!given || !made->names_) {
+    made->known_ = Ref::steal(PyObject_GetAttrString(policy, "known"));
+    if (!given || !made->names_ || !made->known_) {
         return nullptr;
     }
     made->has_patterns_ = given.get() != Py_False;
@@ -113,7 +114,7 @@ Name Knowledge::name(PyObject* text) {
     }
     name.identifier = size <= kLongestName && PyUnicode_IsIdentifier(text) == 1;
     name.plain = !is_ours(text);
-    if (has_patterns_ || !is_harmless(text)) {
+    if (!is_harmless(text)) {
         const Ref shown = Ref::steal(this->text(text));
         if (!shown) {
             return name;

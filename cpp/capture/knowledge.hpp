@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "capture/suspicion.hpp"
 #include "ref.hpp"
 
 namespace tracepoints {
@@ -153,6 +154,11 @@ public:
     bool has_patterns() const { return has_patterns_; }
     PyObject* policy() const { return policy_.get(); }
 
+    // Whether there is certainly nothing in a text to redact.
+    bool is_harmless(PyObject* text) const noexcept {
+        return !has_patterns_ && tracepoints::is_harmless(text, known_.get());
+    }
+
     // Of an exact str.
     Name name(PyObject* text);
     // `policy.is_sensitive`, of a str: 1, 0 or -1 with an error set.
@@ -172,6 +178,7 @@ private:
 
     Ref policy_;
     Ref names_;  // a dict: exact str → int
+    Ref known_;  // the policy's memory of names
     bool has_patterns_ = true;
     Memory<Shape> shapes_;
 };

@@ -9,6 +9,8 @@ namespace {
 // No secret without a name is shorter (`RedactionPolicy.text`).
 constexpr Py_ssize_t kShortest = 12;
 constexpr int kShortestCard = 13;
+constexpr Py_ssize_t kLongestName = 64;
+constexpr Py_ssize_t kShortestHeader = 6;  // "cookie"
 
 // Every character that a look must be taken at: one that ends or begins something in `patterns._TRIGGER`,
 // or that stands between a name and its value.
@@ -27,7 +29,7 @@ constexpr std::array<bool, 128> kNoticed = make_noticed();
 template <typename Char>
 class Look {
 public:
-    Look(const Char* text, Py_ssize_t size) : text_(text), size_(size) {}
+    Look(const Char* text, Py_ssize_t size, PyObject* known) : text_(text), size_(size), known_(known) {}
 
     bool harmless() {
         const bool is_long = size_ >= kShortest;
@@ -74,8 +76,8 @@ private:
 
     bool is_hint(Py_ssize_t at, Py_UCS4 each, bool is_long) {
         switch (each) {
-            case ':':
-            case '=': return true;
+            case ':': return char_at(at + 1) == '/' || ends_eight_digits(at) || names_something(at);
+            case '=': return names_something(at);
             case '%': return char_at(at + 1) == '3';
             default: break;
         }
@@ -99,6 +101,69 @@ private:
             case '_': return ends_prefix(at);
             default: return is_many_digits(at);
         }
+    }
+
+    static bool is_digit(Py_UCS4 each) { return each >= '0' && each <= '9'; }
+    // Of a name, as `patterns.NAME` has it; other scripts' letters are for Python.
+    static bool is_letter(Py_UCS4 each) {
+        return (each >= 'a' && each <= 'z') || (each >= 'A' && each <= 'Z') || each == '_';
+    }
+    static bool is_of_name(Py_UCS4 each) {
+        return is_letter(each) || is_digit(each) || each == '.' || each == '-';
+    }
+
+    // Whether a name that may be sensitive stands before the sign: for certain, only where one stands directly
+    // before it and is known, or none can.
+    bool names_something(Py_ssize_t at) const {
+        Py_ssize_t start = at;
+        while (start > 0 && at - start < kLongestName && is_of_name(char_at(start - 1))) {
+            --start;
+        }
+        if (at - start >= kShortestHeader && holds_header(start, at)) {
+            return true;
+        }
+        const Py_UCS4 before = char_at(start - 1);
+        if (start == at) {
+            // Between a name and its sign there may be blanks, quotes and brackets.
+            return start > 0 && before != '(' && before != ')' && before != '>' && before != ',' && before != '/';
+        }
+        const bool may_go_on = before >= 128 || before == ' ';  // "api key", or letters of another script
+        if (known_ == nullptr || at - start >= kLongestName || may_go_on_before(start, at, may_go_on)) {
+            return true;
+        }
+        if (!is_letter(char_at(start)) || at - start < 2) {
+            return !is_digit(char_at(start)) && at - start >= 2;  // no name begins so, and none is so short
+        }
+        const Ref name = Ref::steal(PyUnicode_FromKindAndData(sizeof(Char), text_ + start, at - start));
+        const Ref verdict = name ? Ref::steal(dict_item(known_, name.get())) : Ref();
+        PyErr_Clear();
+        return verdict.get() != Py_False;
+    }
+
+    // What `patterns.has_header` looks for, or nearly.
+    bool holds_header(Py_ssize_t start, Py_ssize_t at) const {
+        for (Py_ssize_t i = start; i + 3 < at; ++i) {
+            const Py_UCS4 one = char_at(i) | 0x20, two = char_at(i + 1) | 0x20, three = char_at(i + 2) | 0x20;
+            if ((one == 'o' && two == 'o' && three == 'k') || (one == 'u' && two == 't' && three == 'h')) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    bool ends_eight_digits(Py_ssize_t at) const {
+        for (Py_ssize_t i = 1; i <= 8; ++i) {
+            if (!is_digit(char_at(at - i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    bool may_go_on_before(Py_ssize_t start, Py_ssize_t at, bool may_go_on) const {
+        const bool is_key = at - start == 3 && (char_at(start) | 0x20) == 'k' && char_at(start + 1) == 'e' &&
+                            char_at(start + 2) == 'y';
+        return char_at(start - 1) >= 128 || (may_go_on && is_key);
     }
 
     // "bearer " or "basic ", in any case; letters of other scripts that fold to these were odd already.
@@ -152,18 +217,19 @@ private:
 
     const Char* text_;
     const Py_ssize_t size_;
+    PyObject* const known_;
     Py_ssize_t last_digit_ = -8;
     int digits_ = 0;
 };
 
 }  // namespace
 
-bool is_harmless(PyObject* text) noexcept {
+bool is_harmless(PyObject* text, PyObject* known) noexcept {
     const Py_ssize_t size = PyUnicode_GET_LENGTH(text);
     switch (PyUnicode_KIND(text)) {
-        case PyUnicode_1BYTE_KIND: return Look<Py_UCS1>(PyUnicode_1BYTE_DATA(text), size).harmless();
-        case PyUnicode_2BYTE_KIND: return Look<Py_UCS2>(PyUnicode_2BYTE_DATA(text), size).harmless();
-        case PyUnicode_4BYTE_KIND: return Look<Py_UCS4>(PyUnicode_4BYTE_DATA(text), size).harmless();
+        case PyUnicode_1BYTE_KIND: return Look<Py_UCS1>(PyUnicode_1BYTE_DATA(text), size, known).harmless();
+        case PyUnicode_2BYTE_KIND: return Look<Py_UCS2>(PyUnicode_2BYTE_DATA(text), size, known).harmless();
+        case PyUnicode_4BYTE_KIND: return Look<Py_UCS4>(PyUnicode_4BYTE_DATA(text), size, known).harmless();
         default: return false;
     }
 }

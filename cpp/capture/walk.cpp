@@ -95,7 +95,7 @@ bool Walk::read_text(PyObject* value) {
         return defer(value, 0);
     }
     steps_ -= size >> 8;
-    if (!knowledge_.has_patterns() && is_harmless(value)) {
+    if (knowledge_.is_harmless(value)) {
         room_ -= size;
         return out_.string(value);
     }

@@ -21,17 +21,28 @@ public:
     Tree(NodePtr root, int parts) noexcept : root_(std::move(root)), work_(kWork - kEach * parts) {}
 
     Verdict test(Frame* frame) const noexcept override {
-        PyCodeObject* const code = code_of(frame);
-        // In a class's body and in a module names are found in another way. And what is looked up here may
-        // clear an error: not one that is on its way already.
-        if ((code->co_flags & CO_OPTIMIZED) == 0 || PyErr_Occurred() != nullptr) {
+        if (!can_look(frame)) {
             return Verdict::kDefer;
         }
-        Scene scene(frame, code, work_);
+        Scene scene(frame, code_of(frame), work_);
         return root_->decide(scene);
     }
 
+    bool evaluate(Frame* frame, Value& out) const noexcept override {
+        if (!can_look(frame)) {
+            return false;
+        }
+        Scene scene(frame, code_of(frame), work_);
+        return root_->evaluate(scene, out);
+    }
+
 private:
+    // In a class's body and in a module names are found in another way. And what is looked up here may clear
+    // an error: not one that is on its way already.
+    static bool can_look(Frame* frame) noexcept {
+        return (code_of(frame)->co_flags & CO_OPTIMIZED) != 0 && PyErr_Occurred() == nullptr;
+    }
+
     const NodePtr root_;
     const int work_;
 };

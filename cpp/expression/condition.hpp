@@ -11,6 +11,8 @@
 
 namespace tracepoints {
 
+class Value;
+
 enum class Verdict { kFalse, kTrue, kDefer };
 
 class Condition {
@@ -23,6 +25,8 @@ public:
 
     // Runs no code of anybody, sets no error, leaves one alone that is set; raises nothing. From any thread.
     virtual Verdict test(Frame* frame) const noexcept = 0;
+    // The value; false where Python is to be asked. As harmless as `test`.
+    virtual bool evaluate(Frame* frame, Value& out) const noexcept = 0;
 };
 
 }  // namespace tracepoints

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import FrameType
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Any, List, Optional, Tuple
 
 from otel_tracepoints.capture.callbacks import Callback, adapt
 from otel_tracepoints.capture.collector import Collector
@@ -29,6 +29,7 @@ class MessageRenderer:
     Args:
         callback: ``log_data_redaction_callback``: called once for the message and once for each
             field (as text), after everything else.
+        compiled: The same message for the compiled engine (`compiled_parts`), if it can have one.
     """
 
     def __init__(
@@ -37,13 +38,21 @@ class MessageRenderer:
         collector: Optional[Collector] = None,  # noqa: ARG002 - a message has limits of its own
         callback: Optional[Callback] = None,
         probe_id: str = "",
+        compiled: Optional[Any] = None,
     ) -> None:
         self._policy = policy
+        #: Renders what is short and plain (``_native.Message``), and answers None to all else.
+        self._compiled = compiled if callback is None else None
         self._callback = adapt(callback)
         self._probe_id = probe_id
 
     def render(self, frame: FrameType, template: Template, snapshot: Snapshot, clock: Clock) -> None:
         """Fills ``message`` and ``fields``; a field that fails reads ``<CODE: text>``."""
+        if self._compiled is not None:
+            rendered = self._compiled.render(frame)
+            if rendered is not None:
+                snapshot.message, snapshot.fields = rendered
+                return
         pieces: List[str] = []
         fields = snapshot.fields
         length = 0
@@ -105,3 +114,32 @@ class MessageRenderer:
         answer = self._called_back(text)
         # A number that the callback leaves as it is stays a number.
         return value if answer == text else answer
+
+
+def compiled_parts(template: Template, policy: RedactionPolicy) -> Optional[Tuple[Any, ...]]:
+    """The template as data for ``_native.Message``; None where a field has to be Python's.
+
+    That is one with a conversion or a format, and one that may read something under a sensitive name.
+    """
+    parts: List[Any] = []
+    for part in template.parts:
+        if isinstance(part, str):
+            parts.append(part)
+            continue
+        expression, conversion, spec = part
+        lowered = expression.lowered
+        if conversion or spec or lowered is None or not _is_plain(lowered, policy):
+            return None
+        parts.append(lowered)
+    return tuple(parts)
+
+
+def _is_plain(lowered: Any, policy: RedactionPolicy) -> bool:
+    """Whether all that it reads is named in it, and no name is sensitive."""
+    if type(lowered) is str:
+        return not policy.is_sensitive(lowered)
+    if type(lowered) is not tuple:
+        return True
+    if lowered[:1] == ("python",) or (lowered[:1] == ("item",) and lowered[2][:1] != ("constant",)):
+        return False
+    return all(_is_plain(each, policy) for each in lowered)

@@ -33,7 +33,8 @@ class RedactionPolicy:
     def __init__(self, names: SensitiveNames, given: Tuple[GivenPattern, ...] = ()) -> None:
         self._names = names
         self._given = given
-        self._known: Dict[str, bool] = {}
+        #: Names that were asked about; the compiled engine looks here, too.
+        self.known: Dict[str, bool] = {}
         self._labels: Dict[str, str] = {}
 
     @classmethod
@@ -60,13 +61,13 @@ class RedactionPolicy:
 
     def is_sensitive(self, name: str) -> bool:
         """True when a value under this name must not leave."""
-        known = self._known.get(name)
+        known = self.known.get(name)
         if known is None:
             known = name in self._names
             if len(name) <= _LONGEST_REMEMBERED:
-                if len(self._known) >= _REMEMBERED:
-                    self._known.clear()
-                self._known[name] = known
+                if len(self.known) >= _REMEMBERED:
+                    self.known.clear()
+                self.known[name] = known
         return known
 
     def text(self, text: str) -> str:
@@ -131,7 +132,7 @@ class RedactionPolicy:
         """Values that stand behind a sensitive name: ``token=…``, ``"password": "…"``, ``Cookie: …``."""
         if ":" in text and patterns.has_header(text):
             text = patterns.HEADER.sub(self._header, text)
-        known = self._known
+        known = self.known
         for name in patterns.NAME.findall(text):
             if known.get(name) is not False and self.is_sensitive(name):
                 break

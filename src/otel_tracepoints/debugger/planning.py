@@ -6,9 +6,9 @@ from types import CodeType
 from typing import Any, Callable, Optional
 
 from otel_tracepoints.capture.collector import Collector
-from otel_tracepoints.capture.message import MessageRenderer
+from otel_tracepoints.capture.message import MessageRenderer, compiled_parts
 from otel_tracepoints.capture.redaction import RedactionPolicy
-from otel_tracepoints.expression import parse_condition, parse_template, parse_watch
+from otel_tracepoints.expression import Template, parse_condition, parse_template, parse_watch
 from otel_tracepoints.limits import TokenBucket
 from otel_tracepoints.pipeline import Plan
 from otel_tracepoints.probes.registry import Entry
@@ -29,21 +29,24 @@ class Planner:
         self._function_name = function_name
         self._value_callback = value_callback
         self._message_callback = message_callback
-        self._walker = None if native is None else native.Walker
+        self._native = native
 
     def plan(self, entry: Entry, bucket: TokenBucket) -> Plan:
         """The plan of an entry as it is defined now."""
         probe, policy = entry.probe, self._policy
         sensitive, redact = policy.is_sensitive, policy.text
-        collector = Collector(policy, probe.snapshot, self._function_name, self._value_callback, self._walker)
+        walker = None if self._native is None else self._native.Walker
+        collector = Collector(policy, probe.snapshot, self._function_name, self._value_callback, walker)
+        template = None if probe.message is None else parse_template(probe.message, sensitive)
+        compiled = self._compiled(template)
         return Plan(
             entry=entry,
             condition=None if probe.condition is None else parse_condition(probe.condition, sensitive),
             bucket=bucket,
             budget=entry.budget,
             collector=collector,
-            renderer=MessageRenderer(policy, collector, self._message_callback, probe.id),
-            template=None if probe.message is None else parse_template(probe.message, sensitive),
+            renderer=MessageRenderer(policy, collector, self._message_callback, probe.id, compiled),
+            template=template,
             watches=tuple(parse_watch(text, sensitive) for text in probe.watch),
             file=entry.path,
             line=probe.line,
@@ -51,3 +54,13 @@ class Planner:
             shown_template=None if probe.message is None else redact(probe.message),
             shown_tags=tuple(redact(tag) for tag in probe.tags),
         )
+
+    def _compiled(self, template: Optional[Template]) -> Optional[Any]:
+        native = self._native
+        parts = None if template is None or native is None else compiled_parts(template, self._policy)
+        if native is None or parts is None:
+            return None
+        try:
+            return native.Message(parts, self._policy)
+        except ValueError:  # some part of it is Python's
+            return None
