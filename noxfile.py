@@ -247,7 +247,9 @@ def sanitize(session: nox.Session) -> None:
         **REQUIRED,
     }
     more = [each for each in session.posargs if each != "thread"]
-    session.run("python", "-m", "pytest", "-p", "no:randomly", *(more or NATIVELY), env=environment)
+    # What the checks say goes to standard error itself, right before the process ends.
+    pytest = ("python", "-m", "pytest", "-p", "no:randomly", "--capture=sys")
+    session.run(*pytest, *(more or NATIVELY), env=environment)
 
 
 @nox.session
