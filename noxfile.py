@@ -203,7 +203,7 @@ def native(session: nox.Session) -> None:
 @nox.session
 def pure(session: nox.Session) -> None:
     """An installation that was asked to be pure Python: it says so, and its engine is Python's."""
-    session.install(".[all]", *TESTS, env=PURE)
+    session.install(".[all]", *TESTS, "--only-binary", "hypothesis", env=PURE)
     session.run("python", "-c", ASKED_FOR)
     session.run("python", "-m", "pytest", "tests/unit/test_engine_create.py", *session.posargs)
 
