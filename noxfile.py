@@ -203,7 +203,7 @@ def native(session: nox.Session) -> None:
 @nox.session
 def pure(session: nox.Session) -> None:
     """An installation that was asked to be pure Python: it says so, and its engine is Python's."""
-    session.install(".[all]", *TESTS, env=PURE)
+    session.install(".[all]", *TESTS, "--only-binary", "hypothesis", env=PURE)
     session.run("python", "-c", ASKED_FOR)
     session.run("python", "-m", "pytest", "tests/unit/test_engine_create.py", *session.posargs)
 
@@ -247,7 +247,9 @@ def sanitize(session: nox.Session) -> None:
         **REQUIRED,
     }
     more = [each for each in session.posargs if each != "thread"]
-    session.run("python", "-m", "pytest", "-p", "no:randomly", *(more or NATIVELY), env=environment)
+    # What the checks say goes to standard error itself, right before the process ends.
+    pytest = ("python", "-m", "pytest", "-p", "no:randomly", "--capture=sys")
+    session.run(*pytest, *(more or NATIVELY), env=environment)
 
 
 @nox.session
