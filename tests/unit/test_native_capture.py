@@ -7,9 +7,12 @@ import datetime
 import decimal
 import enum
 import gc
+import json
 import math
 import os
 import sys
+import threading
+import time
 import types
 import uuid
 from typing import Any, List, Optional, Tuple
@@ -32,6 +35,7 @@ from otel_tracepoints.model import CaptureLimits, JsonText, Snapshot, json_value
 native = pytest.importorskip("otel_tracepoints.engine._native", reason="needs the compiled module")
 
 EXAMPLES = int(os.environ.get("TRACEPOINTS_EXAMPLES", "300"))
+pytestmark = pytest.mark.timeout(max(120, EXAMPLES // 5))
 #: Redacts with patterns of the user, and names of theirs.
 STRICT = RedactionPolicy.build(["customer", "12"], [], [r"\d{4}-x", "needle"])
 
@@ -504,3 +508,40 @@ def test_names_of_functions_are_asked_for_again() -> None:
     walker.stack(sys._getframe(), again, 5, lambda code: "other." + code.co_name, Clock())
     assert again[0].function.startswith("other.")
     assert [each.file for each in stack] == [each.file for each in again]
+
+
+def test_threads_may_change_what_is_read() -> None:
+    """Lists, dicts, sets and objects that other threads change meanwhile are read to whole JSON."""
+    items: List[Any] = list(range(20))
+    table: Any = {n: n for n in range(20)}
+    several = set(range(20))
+    value = Usual(1, 2)
+    over = threading.Event()
+
+    def change() -> None:
+        turn = 0
+        while not over.is_set():
+            turn += 1
+            items.append([turn])
+            table[turn % 50] = {"turn": turn}
+            several.add(turn % 60)
+            setattr(value, f"f{turn % 9}", [turn])
+            if turn % 3 == 0:
+                del items[5:]
+                table.pop(turn % 40, None)
+                several.discard(turn % 50)
+                value.__dict__.pop(f"f{turn % 7}", None)
+
+    threads = [threading.Thread(target=change) for _ in range(3)]
+    for each in threads:
+        each.start()
+    try:
+        walker = native.Walker(POLICY, CaptureLimits(), collector._WALKER_PARTS)
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            text, _, _ = walker.read([items, table, several, value, {"v": value}], Clock(), 100_000)
+            assert len(json.loads(text)) == 5
+    finally:
+        over.set()
+        for each in threads:
+            each.join()
