@@ -259,9 +259,9 @@ inline PyObject* dict_item(PyObject* dict, PyObject* key) {
 #endif
 }
 
-// Python 3.8, and 3.9 before 3.9.2: a RecursionError sets a flag in the thread's state that lifts the limit, and
-// 50 calls above it the interpreter ends the process (`otel_tracepoints.recursion`). It is put down for the
-// time of a hit; where the application handles such an error above the limit there is no room for one.
+// Python 3.8, and 3.9 before 3.9.2: a RecursionError sets a flag in the thread's state that lifts the limit,
+// and 50 calls above it the interpreter ends the process (`otel_tracepoints.recursion`). It is put down for
+// the time of a hit; where the application handles such an error above the limit there is no room for one.
 class Overflow {
 public:
 #if PY_VERSION_HEX < 0x03090200
@@ -289,7 +289,8 @@ public:
     Overflow& operator=(const Overflow&) = delete;
 };
 
-// Up to 3.10 an argument that a closure uses has a slot among the locals, empty then, and one among the cells.
+// Up to 3.10 an argument that a closure uses has a slot among the locals, empty then, and one among the
+// cells.
 #if PY_VERSION_HEX >= 0x030B0000
 constexpr bool kCellsApart = false;
 #else
@@ -473,7 +474,8 @@ inline void inline_value(const InstanceFields& fields, PyTypeObject* type, Py_ss
     *value = fields.values[at];
 }
 #else
-inline void inline_value(const InstanceFields&, PyTypeObject*, Py_ssize_t, PyObject** name, PyObject** value) {
+inline void inline_value(const InstanceFields&, PyTypeObject*, Py_ssize_t, PyObject** name,
+                         PyObject** value) {
     *name = *value = nullptr;
 }
 #endif

@@ -124,8 +124,8 @@ bool Walk::is_shut(PyObject* value, PyTypeObject* type, long long level, Py_ssiz
 
 bool Walk::unreadable(PyTypeObject* type, std::size_t begun) {
     Ref error = Ref::steal(take_error());
-    const Ref passes = Ref::steal(
-        error ? call_one(setting_.parts.is_for_application.get(), error.get()) : nullptr);
+    const Ref passes =
+        Ref::steal(error ? call_one(setting_.parts.is_for_application.get(), error.get()) : nullptr);
     if (!passes || passes.get() != Py_False) {
         if (passes) {
             restore_error(error.release());
@@ -180,8 +180,8 @@ bool Walk::take_back() {
     const PendingError pending;
     PyObject* reader = reader_.get();
     const bool taken = take(reader, name.room, room_) && take(reader, name.steps, steps_) &&
-                       take(reader, name.truncated, truncated_) &&
-                       take(reader, name.exhausted, exhausted_) && take(reader, name.expired, expired_);
+                       take(reader, name.truncated, truncated_) && take(reader, name.exhausted, exhausted_) &&
+                       take(reader, name.expired, expired_);
     PyErr_Clear();
     return taken;
 }

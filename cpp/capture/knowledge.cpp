@@ -128,9 +128,9 @@ Name Knowledge::name(PyObject* text) {
     }
     name.sensitive = sensitive == 1;
     if (size <= kLongestName) {
-        const Ref bits = Ref::steal(PyLong_FromLong((name.sensitive ? kSensitive : 0) |
-                                                    (name.plain ? kPlain : 0) |
-                                                    (name.identifier ? kIdentifier : 0)));
+        const Ref bits =
+            Ref::steal(PyLong_FromLong((name.sensitive ? kSensitive : 0) | (name.plain ? kPlain : 0) |
+                                       (name.identifier ? kIdentifier : 0)));
         if (!bits) {
             return name;
         }
@@ -195,8 +195,8 @@ Ref descriptor(PyTypeObject* type, Py_ssize_t at, PyObject* name) {
     PyObject* owner = PyTuple_GET_ITEM(mro, at);
     const Ref names = Ref::steal(class_namespace(reinterpret_cast<PyTypeObject*>(owner)));
     Ref found = Ref::steal(names ? dict_item(names.get(), name) : nullptr);
-    const bool made_by_c = found && (Py_TYPE(found.get()) == &PyGetSetDescr_Type ||
-                                     Py_TYPE(found.get()) == &PyMemberDescr_Type);
+    const bool made_by_c =
+        found && (Py_TYPE(found.get()) == &PyGetSetDescr_Type || Py_TYPE(found.get()) == &PyMemberDescr_Type);
     // One that was taken from another class is a case for the Python code.
     if (!made_by_c || PyDescr_TYPE(found.get()) != reinterpret_cast<PyTypeObject*>(owner)) {
         return Ref();

@@ -95,7 +95,8 @@ private:
             case 'd': return after(at, "api");
             case 'b':
             case 'B': return before(at, "-----") || begins_scheme(at);
-            case '.': return before(at, "ya29") || before(at, "hooks") ||
+            case '.':
+                return before(at, "ya29") || before(at, "hooks") ||
                        (char_at(at - 2) == 'v' && char_at(at - 3) == 'h');
             case '-': return before(at, "sk") || before(at, "pypi") || after_gitlab(at);
             case '_': return ends_prefix(at);
@@ -112,8 +113,8 @@ private:
         return is_letter(each) || is_digit(each) || each == '.' || each == '-';
     }
 
-    // Whether a name that may be sensitive stands before the sign: for certain, only where one stands directly
-    // before it and is known, or none can.
+    // Whether a name that may be sensitive stands before the sign: for certain, only where one stands
+    // directly before it and is known, or none can.
     bool names_something(Py_ssize_t at) const {
         Py_ssize_t start = at;
         while (start > 0 && at - start < kLongestName && is_of_name(char_at(start - 1))) {
@@ -125,7 +126,8 @@ private:
         const Py_UCS4 before = char_at(start - 1);
         if (start == at) {
             // Between a name and its sign there may be blanks, quotes and brackets.
-            return start > 0 && before != '(' && before != ')' && before != '>' && before != ',' && before != '/';
+            return start > 0 && before != '(' && before != ')' && before != '>' && before != ',' &&
+                   before != '/';
         }
         const bool may_go_on = before >= 128 || before == ' ';  // "api key", or letters of another script
         if (known_ == nullptr || at - start >= kLongestName || may_go_on_before(start, at, may_go_on)) {

@@ -10,8 +10,8 @@ namespace tracepoints {
 
 // Of an exact str: the built-in rules leave it as it is. The patterns of the user are not asked.
 //
-// `known` is the policy's memory of names (a dict of str → whether it is sensitive), or null. Of a name that is
-// in it, and not sensitive, a value may stand behind the name; without it no text with a name is harmless.
+// `known` is the policy's memory of names (a dict of str → whether it is sensitive), or null. Of a name that
+// is in it, and not sensitive, a value may stand behind the name; without it no text with a name is harmless.
 bool is_harmless(PyObject* text, PyObject* known) noexcept;
 
 }  // namespace tracepoints

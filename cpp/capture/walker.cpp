@@ -164,11 +164,7 @@ PyType_Slot walker_slots[] = {
 };
 
 PyType_Spec walker_spec = {
-    "otel_tracepoints.engine._native.Walker",
-    sizeof(WalkerObject),
-    0,
-    Py_TPFLAGS_DEFAULT,
-    walker_slots,
+    "otel_tracepoints.engine._native.Walker", sizeof(WalkerObject), 0, Py_TPFLAGS_DEFAULT, walker_slots,
 };
 
 }  // namespace

@@ -13,9 +13,9 @@ struct RelationName {
 };
 
 constexpr RelationName kRelations[] = {
-    {"==", Relation::kEqual},        {"!=", Relation::kUnequal}, {"<", Relation::kLess},
-    {"<=", Relation::kLessEqual},    {">", Relation::kGreater},  {">=", Relation::kGreaterEqual},
-    {"in", Relation::kIn},           {"not in", Relation::kNotIn}, {"is", Relation::kIs},
+    {"==", Relation::kEqual},     {"!=", Relation::kUnequal},   {"<", Relation::kLess},
+    {"<=", Relation::kLessEqual}, {">", Relation::kGreater},    {">=", Relation::kGreaterEqual},
+    {"in", Relation::kIn},        {"not in", Relation::kNotIn}, {"is", Relation::kIs},
     {"is not", Relation::kIsNot},
 };
 

@@ -21,20 +21,13 @@ constexpr int kDepth = 4;
 template <typename Number>
 Verdict compare(Relation relation, Number left, Number right) noexcept {
     switch (relation) {
-        case Relation::kEqual:
-            return verdict_of(left == right);
-        case Relation::kUnequal:
-            return verdict_of(left != right);
-        case Relation::kLess:
-            return verdict_of(left < right);
-        case Relation::kLessEqual:
-            return verdict_of(left <= right);
-        case Relation::kGreater:
-            return verdict_of(left > right);
-        case Relation::kGreaterEqual:
-            return verdict_of(left >= right);
-        default:
-            return Verdict::kDefer;
+        case Relation::kEqual: return verdict_of(left == right);
+        case Relation::kUnequal: return verdict_of(left != right);
+        case Relation::kLess: return verdict_of(left < right);
+        case Relation::kLessEqual: return verdict_of(left <= right);
+        case Relation::kGreater: return verdict_of(left > right);
+        case Relation::kGreaterEqual: return verdict_of(left >= right);
+        default: return Verdict::kDefer;
     }
 }
 
@@ -97,8 +90,8 @@ Verdict equal_bytes(PyObject* left, PyObject* right) noexcept {
     if (size > kPiece) {
         return Verdict::kDefer;
     }
-    return verdict_of(std::memcmp(PyBytes_AS_STRING(left), PyBytes_AS_STRING(right),
-                                  static_cast<std::size_t>(size)) == 0);
+    return verdict_of(
+        std::memcmp(PyBytes_AS_STRING(left), PyBytes_AS_STRING(right), static_cast<std::size_t>(size)) == 0);
 }
 
 // Two lists, or two tuples.
@@ -173,34 +166,23 @@ Verdict equal(const Value& left, const Value& right, Scene& scene, int depth) no
         return mixed ? Verdict::kDefer : Verdict::kFalse;
     }
     switch (left.kind()) {
-        case Kind::kBytes:
-            return equal_bytes(left.object(), right.object());
+        case Kind::kBytes: return equal_bytes(left.object(), right.object());
         case Kind::kList:
-        case Kind::kTuple:
-            return equal_sequences(left, right, scene, depth);
-        case Kind::kDict:
-            return size_of(left) != size_of(right) ? Verdict::kFalse : Verdict::kDefer;
-        default:
-            return Verdict::kFalse;
+        case Kind::kTuple: return equal_sequences(left, right, scene, depth);
+        case Kind::kDict: return size_of(left) != size_of(right) ? Verdict::kFalse : Verdict::kDefer;
+        default: return Verdict::kFalse;
     }
 }
 
 Verdict relate(Relation relation, const Value& left, const Value& right, Scene& scene) noexcept {
     switch (relation) {
-        case Relation::kEqual:
-            return equal(left, right, scene);
-        case Relation::kUnequal:
-            return opposite(equal(left, right, scene));
-        case Relation::kIn:
-            return contains(left, right, scene);
-        case Relation::kNotIn:
-            return opposite(contains(left, right, scene));
-        case Relation::kIs:
-            return identical(left, right);
-        case Relation::kIsNot:
-            return opposite(identical(left, right));
-        default:
-            break;
+        case Relation::kEqual: return equal(left, right, scene);
+        case Relation::kUnequal: return opposite(equal(left, right, scene));
+        case Relation::kIn: return contains(left, right, scene);
+        case Relation::kNotIn: return opposite(contains(left, right, scene));
+        case Relation::kIs: return identical(left, right);
+        case Relation::kIsNot: return opposite(identical(left, right));
+        default: break;
     }
     if (left.is_number() && right.is_number()) {
         return compare_numbers(relation, left, right);

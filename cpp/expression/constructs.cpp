@@ -169,8 +169,8 @@ Verdict TextMethod::decide(Scene& scene) const noexcept {
     if (size > kAffix) {
         return Verdict::kDefer;
     }
-    const Py_ssize_t found = PyUnicode_Tailmatch(text.object(), wanted.object(), 0, PY_SSIZE_T_MAX,
-                                                 name_ == Name::kEnd ? 1 : -1);
+    const Py_ssize_t found =
+        PyUnicode_Tailmatch(text.object(), wanted.object(), 0, PY_SSIZE_T_MAX, name_ == Name::kEnd ? 1 : -1);
     return found < 0 ? Verdict::kDefer : verdict_of(found != 0);
 }
 

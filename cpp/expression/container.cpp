@@ -33,8 +33,8 @@ Verdict same_key(PyObject* stored, const Value& key, Scene& scene) noexcept {
     return is_simple(other.kind()) ? equal(other, key, scene) : Verdict::kDefer;
 }
 
-// With the dict's lock held. All keys are looked at, since the table asks any that has the hash of the one that
-// is looked for; but for a table of texts, which asks texts.
+// With the dict's lock held. All keys are looked at, since the table asks any that has the hash of the one
+// that is looked for; but for a table of texts, which asks texts.
 Verdict look_up(PyObject* dict, const Value& key, Scene& scene, Ref& found) noexcept {
     if (has_text_table(dict)) {
         found = Ref::steal(dict_item(dict, key.object()));
@@ -161,21 +161,14 @@ Verdict in_text(PyObject* wanted, PyObject* text, Scene& scene) noexcept {
 Py_ssize_t size_of(const Value& container) noexcept {
     PyObject* const object = container.object();
     switch (container.kind()) {
-        case Kind::kText:
-            return PyUnicode_GET_LENGTH(object);
-        case Kind::kBytes:
-            return PyBytes_GET_SIZE(object);
-        case Kind::kList:
-            return PyList_GET_SIZE(object);
-        case Kind::kTuple:
-            return PyTuple_GET_SIZE(object);
-        case Kind::kDict:
-            return PyDict_Size(object);
+        case Kind::kText: return PyUnicode_GET_LENGTH(object);
+        case Kind::kBytes: return PyBytes_GET_SIZE(object);
+        case Kind::kList: return PyList_GET_SIZE(object);
+        case Kind::kTuple: return PyTuple_GET_SIZE(object);
+        case Kind::kDict: return PyDict_Size(object);
         case Kind::kSet:
-        case Kind::kFrozenSet:
-            return PySet_GET_SIZE(object);
-        default:
-            return -1;
+        case Kind::kFrozenSet: return PySet_GET_SIZE(object);
+        default: return -1;
     }
 }
 
@@ -236,17 +229,14 @@ Verdict contains(const Value& wanted, const Value& container, Scene& scene) noex
             return wanted.kind() == Kind::kText ? in_text(wanted.object(), container.object(), scene)
                                                 : Verdict::kDefer;
         case Kind::kList:
-        case Kind::kTuple:
-            return in_sequence(wanted, container, scene);
+        case Kind::kTuple: return in_sequence(wanted, container, scene);
         case Kind::kDict: {
             Ref found;
             return find(container.object(), wanted, scene, found);
         }
         case Kind::kSet:
-        case Kind::kFrozenSet:
-            return in_set(container.object(), wanted, scene);
-        default:
-            return Verdict::kDefer;
+        case Kind::kFrozenSet: return in_set(container.object(), wanted, scene);
+        default: return Verdict::kDefer;
     }
 }
 

@@ -18,21 +18,16 @@ bool is_plainly_true(PyObject* object) noexcept {
 
 Verdict truth_of(const Value& value) noexcept {
     switch (value.kind()) {
-        case Kind::kBool:
-            return verdict_of(value.object() == Py_True);
-        case Kind::kNone:
-            return Verdict::kFalse;
+        case Kind::kBool: return verdict_of(value.object() == Py_True);
+        case Kind::kNone: return Verdict::kFalse;
         case Kind::kInt: {
             long long number = 0;
             // One that does not fit is not 0.
             return verdict_of(!value.integer(number) || number != 0);
         }
-        case Kind::kFloat:
-            return verdict_of(PyFloat_AS_DOUBLE(value.object()) != 0.0);
-        case Kind::kOther:
-            return is_plainly_true(value.object()) ? Verdict::kTrue : Verdict::kDefer;
-        default:
-            return verdict_of(size_of(value) != 0);
+        case Kind::kFloat: return verdict_of(PyFloat_AS_DOUBLE(value.object()) != 0.0);
+        case Kind::kOther: return is_plainly_true(value.object()) ? Verdict::kTrue : Verdict::kDefer;
+        default: return verdict_of(size_of(value) != 0);
     }
 }
 

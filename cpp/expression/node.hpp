@@ -13,8 +13,8 @@ class Scene {
 public:
     Scene(Frame* frame, PyCodeObject* code, int work) noexcept : frame(frame), code(code), work_(work) {}
 
-    // Charges units of work, at least as many as `otel_tracepoints.expression.budget` would be charged for the
-    // same: so what is too much there is never answered here. False where there are not that many left.
+    // Charges units of work, at least as many as `otel_tracepoints.expression.budget` would be charged for
+    // the same: so what is too much there is never answered here. False where there are not that many left.
     bool spend(Py_ssize_t units) noexcept {
         work_ = units > work_ ? -1 : work_ - units;
         return work_ >= 0;

@@ -4,8 +4,8 @@ namespace tracepoints {
 
 namespace {
 
-// Names of slots and the names looked for are interned, so identity tells. A name that is not (an extension may
-// make a code of any strings) is for Python to compare.
+// Names of slots and the names looked for are interned, so identity tells. A name that is not (an extension
+// may make a code of any strings) is for Python to compare.
 bool may_be(PyObject* stored, PyObject* name) noexcept {
     return stored == name || !is_interned(stored);
 }

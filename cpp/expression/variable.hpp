@@ -10,7 +10,8 @@ namespace tracepoints {
 class Variable final : public Node {
 public:
     // `name` is interned. `otherwise` is taken where the code has no such local; null: the global.
-    Variable(Ref name, NodePtr otherwise) noexcept : name_(std::move(name)), otherwise_(std::move(otherwise)) {}
+    Variable(Ref name, NodePtr otherwise) noexcept
+        : name_(std::move(name)), otherwise_(std::move(otherwise)) {}
 
     bool evaluate(Scene& scene, Value& out) const noexcept override;
 

@@ -172,11 +172,7 @@ PyType_Slot bucket_slots[] = {
 };
 
 PyType_Spec bucket_spec = {
-    "otel_tracepoints.engine._native.TokenBucket",
-    sizeof(BucketObject),
-    0,
-    Py_TPFLAGS_DEFAULT,
-    bucket_slots,
+    "otel_tracepoints.engine._native.TokenBucket", sizeof(BucketObject), 0, Py_TPFLAGS_DEFAULT, bucket_slots,
 };
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <new>
 
 #include "gate/gate.hpp"
-#include "hook/table.hpp"
+#include "hook/table_type.hpp"
 #include "parts.hpp"
 
 namespace tracepoints {
@@ -62,104 +62,6 @@ bool dispatch(PyObject* handlers, Frame* frame) {
     }
     return true;
 }
-
-struct WatchedObject {
-    PyObject_HEAD
-    Table table;
-};
-
-PyTypeObject* table_type = nullptr;
-
-Table& table_of(PyObject* self) {
-    return reinterpret_cast<WatchedObject*>(self)->table;
-}
-
-PyObject* table_new(PyTypeObject* type, PyObject*, PyObject*) {
-    PyObject* self = type->tp_alloc(type, 0);
-    if (self != nullptr) {
-        new (&table_of(self)) Table();
-    }
-    return self;
-}
-
-int table_traverse(PyObject* self, visitproc visit, void* arg) {
-    if (kInstancesVisitTheirType) {
-        Py_VISIT(Py_TYPE(self));
-    }
-    return table_of(self).traverse(visit, arg);
-}
-
-int table_clear(PyObject* self) {
-    table_of(self).clear();
-    return 0;
-}
-
-void table_dealloc(PyObject* self) {
-    PyTypeObject* type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    table_of(self).~Table();
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-int table_set(PyObject* self, PyObject* key, PyObject* lines) {
-    const void* code = PyLong_AsVoidPtr(key);
-    if (code == nullptr && PyErr_Occurred() != nullptr) {
-        return -1;
-    }
-    if (lines != nullptr && !PyDict_CheckExact(lines)) {
-        PyErr_SetString(PyExc_TypeError, "the lines of a code object come as a dict");
-        return -1;
-    }
-    return table_of(self).set(code, lines) ? 0 : -1;
-}
-
-PyObject* table_pop(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
-    if (count < 1) {
-        PyErr_SetString(PyExc_TypeError, "which?");
-        return nullptr;
-    }
-    if (table_set(self, arguments[0], nullptr) < 0) {
-        return nullptr;
-    }
-    Py_RETURN_NONE;
-}
-
-int table_contains(PyObject* self, PyObject* key) {
-    const void* code = PyLong_AsVoidPtr(key);
-    if (code == nullptr && PyErr_Occurred() != nullptr) {
-        return -1;
-    }
-    return table_of(self).has(code) ? 1 : 0;
-}
-
-PyMethodDef table_methods[] = {
-    {"pop", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(table_pop)), METH_FASTCALL,
-     "Forget a code object, by its identity."},
-    {nullptr, nullptr, 0, nullptr},
-};
-
-char table_doc[] = "Identity of a code object → line → handlers, as `engine.callbacks.Table`; to be written only.";
-
-PyType_Slot table_slots[] = {
-    {Py_tp_doc, table_doc},
-    {Py_tp_new, reinterpret_cast<void*>(table_new)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(table_dealloc)},
-    {Py_tp_traverse, reinterpret_cast<void*>(table_traverse)},
-    {Py_tp_clear, reinterpret_cast<void*>(table_clear)},
-    {Py_tp_methods, table_methods},
-    {Py_mp_ass_subscript, reinterpret_cast<void*>(table_set)},
-    {Py_sq_contains, reinterpret_cast<void*>(table_contains)},
-    {0, nullptr},
-};
-
-PyType_Spec table_spec = {
-    "otel_tracepoints.engine._native.Table",
-    sizeof(WatchedObject),
-    0,
-    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    table_slots,
-};
 
 // What `sys.monitoring` calls. Both kinds answer DISABLE where nothing is watched; `callbacks` says why
 // they then say that they decide, and look again, where there is no GIL.
@@ -276,7 +178,7 @@ PyType_Spec callback_spec = {
 };
 
 PyObject* callback(PyObject* const* arguments, Py_ssize_t count, vectorcallfunc call) {
-    if (count != 2 || Py_TYPE(arguments[0]) != table_type) {
+    if (count != 2 || !is_table(arguments[0])) {
         PyErr_SetString(PyExc_TypeError, "a callback is made of a compiled table and DISABLE");
         return nullptr;
     }
@@ -334,24 +236,23 @@ PyMethodDef hook_functions[] = {
     {"line_callback", as_method(line_callback), METH_FASTCALL, "For LINE: calls the handlers of a line."},
     {"start_callback", as_method(start_callback), METH_FASTCALL, "For PY_START: does nothing but be there."},
     {"arrived", arrived, METH_O, "Called by rewritten code when a watched line is reached."},
-    {"prepare", as_method(prepare), METH_FASTCALL, "Tell the hook of the table of sites, and of who settles errors."},
+    {"prepare", as_method(prepare), METH_FASTCALL,
+     "Tell the hook of the table of sites, and of who settles errors."},
     {nullptr, nullptr, 0, nullptr},
 };
 
 }  // namespace
 
 bool add_hook(PyObject* module) {
-    if (table_type == nullptr) {
-        table_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&table_spec));
+    if (callback_type == nullptr) {
         callback_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&callback_spec));
+        if (callback_type == nullptr) {
+            return false;
+        }
+        callback_type->tp_vectorcall_offset = offsetof(CallbackObject, call);  // 3.8 has no member for it
+        callback_type->tp_new = nullptr;
     }
-    if (table_type == nullptr || callback_type == nullptr) {
-        return false;
-    }
-    callback_type->tp_vectorcall_offset = offsetof(CallbackObject, call);  // 3.8 has no member for it
-    callback_type->tp_new = nullptr;
-    return add_object_ref(module, "Table", reinterpret_cast<PyObject*>(table_type)) == 0 &&
-           PyModule_AddFunctions(module, hook_functions) == 0;
+    return add_table(module) && PyModule_AddFunctions(module, hook_functions) == 0;
 }
 
 }  // namespace tracepoints

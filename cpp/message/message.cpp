@@ -194,7 +194,8 @@ PyObject* message_render(PyObject* self, PyObject* frame) {
         PyErr_SetString(PyExc_TypeError, "a message is rendered from a frame");
         return nullptr;
     }
-    return reinterpret_cast<MessageObject*>(self)->message->render(frame_of(reinterpret_cast<PyFrameObject*>(frame)));
+    return reinterpret_cast<MessageObject*>(self)->message->render(
+        frame_of(reinterpret_cast<PyFrameObject*>(frame)));
 }
 
 PyMethodDef message_methods[] = {
@@ -202,7 +203,8 @@ PyMethodDef message_methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
-char message_doc[] = "Message(parts, policy): literals and lowered expressions. ValueError where one has to be Python's.";
+char message_doc[] =
+    "Message(parts, policy): literals and lowered expressions. ValueError where one has to be Python's.";
 
 PyType_Slot message_slots[] = {
     {Py_tp_doc, message_doc},

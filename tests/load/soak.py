@@ -29,18 +29,22 @@ GROWTH_MIB, OBJECTS, BLOCKS, SLOWDOWN = 4.0, 200.0, 1000.0, 1.05
 def soak(figures: Figures, mechanism: str, level: str, cycles: int) -> None:
     """All cycles, and what they left."""
     subject = Subject()
-    install, remove, close = (over_the_agent if level == "agent" else over_the_engine)(mechanism, subject)
+    install, remove, forget, close = (over_the_agent if level == "agent" else over_the_engine)(
+        mechanism, subject
+    )
     pid = os.getpid()
     with subject.traffic():
         come_and_go(subject, max(20, int(cycles * WARM_UP)), install, remove)
     subject.traces()
     untouched = subject.slowdown()
+    forget()
     before, memory = subject.traces(), resident_mib(pid)
     looking = subject.traces().blocks - before.blocks
     begin, subject.calls = time.monotonic(), 0
     with subject.traffic():
         silent = come_and_go(subject, cycles, install, remove)
     taken = time.monotonic() - begin
+    forget()
     after, memory_after = subject.traces(), resident_mib(pid)
     figures.tell(f"{cycles} cycles under 8 threads", taken, "s")
     figures.tell("runs of the program by the threads", subject.calls)
@@ -74,7 +78,7 @@ def over_the_engine(mechanism: str, subject: Subject) -> Any:
         engine.install("p", program.sites(tag), program.tags[tag], lambda frame: hits.append(None))
         return hits.__len__
 
-    return install, lambda: engine.remove("p"), engine.close
+    return install, lambda: engine.remove("p"), lambda: None, engine.close
 
 
 def over_the_agent(mechanism: str, subject: Subject) -> Any:
@@ -94,7 +98,12 @@ def over_the_agent(mechanism: str, subject: Subject) -> Any:
         id = ids[-1]
         return lambda: sum(agent._debugger.point(id)["counts"].values())
 
-    return install, lambda: agent.remove(ids.pop()), otel_tracepoints.stop
+    # The newest thousand hits are kept for `GET /hits`; how large they are depends on where they were.
+    def forget() -> None:
+        agent._emitter.flush(5)
+        agent._emitter._log._hits.clear()
+
+    return install, lambda: agent.remove(ids.pop()), forget, otel_tracepoints.stop
 
 
 def main() -> int:
