@@ -4,6 +4,7 @@
 #include <new>
 
 #include "gate/gate.hpp"
+#include "hook/reading.hpp"
 #include "hook/table_type.hpp"
 #include "parts.hpp"
 
@@ -227,6 +228,13 @@ PyObject* prepare(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     Py_RETURN_NONE;
 }
 
+PyObject* after_fork_in_child(PyObject*, PyObject*) {
+    if (kFreeThreaded) {
+        Reading::forget_others();
+    }
+    Py_RETURN_NONE;
+}
+
 template <typename Function>
 PyCFunction as_method(Function function) {
     return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
@@ -235,6 +243,7 @@ PyCFunction as_method(Function function) {
 PyMethodDef hook_functions[] = {
     {"line_callback", as_method(line_callback), METH_FASTCALL, "For LINE: calls the handlers of a line."},
     {"start_callback", as_method(start_callback), METH_FASTCALL, "For PY_START: does nothing but be there."},
+    {"after_fork_in_child", after_fork_in_child, METH_NOARGS, "Forget the threads of the parent."},
     {"arrived", arrived, METH_O, "Called by rewritten code when a watched line is reached."},
     {"prepare", as_method(prepare), METH_FASTCALL,
      "Tell the hook of the table of sites, and of who settles errors."},

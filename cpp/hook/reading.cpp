@@ -52,6 +52,16 @@ void Reading::leave() noexcept {
     own_turn().fetch_add(1);
 }
 
+void Reading::forget_others() noexcept {
+    const std::atomic<std::uint64_t>* const own = &own_turn();
+    for (Record* each = records.load(); each != nullptr; each = each->next) {
+        if (&each->turn != own) {
+            each->turn.store(0);
+            each->taken.store(false);
+        }
+    }
+}
+
 bool Reading::wait_for_others() noexcept {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
     for (Record* each = records.load(); each != nullptr; each = each->next) {

@@ -22,6 +22,8 @@ public:
 
     // Returns when every thread that was reading has looked up. False where one did not within 50 ms.
     static bool wait_for_others() noexcept;
+    // In a forked child: the other threads are in the parent only, and nobody waits for them here.
+    static void forget_others() noexcept;
 
 private:
     static void enter() noexcept;

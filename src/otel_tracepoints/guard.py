@@ -36,5 +36,8 @@ def guard_thread() -> Callable[[], None]:
 
 def after_fork_in_child() -> None:
     """Only the forking thread lives on; it may be inside a hit only if it forked there."""
+    native = COMPILED.loaded()
+    if native is not None:
+        native.after_fork_in_child()
     GUARDED.clear()
     BUSY.clear()

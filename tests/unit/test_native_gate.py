@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
+import time
 import weakref
 from types import FrameType
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple
@@ -328,3 +330,33 @@ def test_tables_change_while_they_are_read() -> None:
     for thread in threads:
         thread.join()
     assert not missed and hits
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
+    """Threads that were reading a table when the process forked do not make each change there 50 ms longer."""
+    table, disable = native.Table(), object()
+    on_line = native.line_callback(table, disable)
+    code = test_a_forked_child_waits_for_no_thread_of_its_parent.__code__
+    over = threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            on_line(code, 1)
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        child = os.fork()
+        if not child:
+            native.after_fork_in_child()
+            begin = time.monotonic()
+            for _ in range(20):
+                table[id(code)] = {1: ()}
+                table.pop(id(code), None)
+            os._exit(0 if time.monotonic() - begin < 0.5 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    over.set()
+    for thread in threads:
+        thread.join()
