@@ -16,7 +16,7 @@ from typing import Any, Callable, List
 import otel_tracepoints
 from otel_tracepoints import Settings, foundation
 from tests.load.figures import Figures, resident_mib
-from tests.support.engines import MECHANISMS, engine_of
+from tests.support.engines import MECHANISMS, engine_of, name_of
 from tests.support.live import WIDE_OPEN
 from tests.support.traces import Subject, come_and_go
 
@@ -108,20 +108,21 @@ def over_the_agent(mechanism: str, subject: Subject) -> Any:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mechanism", nargs="*", help=f"of {', '.join(MECHANISMS)}")
+    named = {name_of(each): each for each in MECHANISMS}
+    parser.add_argument("mechanism", nargs="*", help=f"of {', '.join(map(repr, named))}")
     parser.add_argument("--cycles", type=int, default=10_000)
     parser.add_argument("--level", choices=["engine", "agent"], action="append")
     parser.add_argument("--here", action="store_true", help="in this process")
     options = parser.parse_args()
     chosen = [
-        (m, level) for m in options.mechanism or MECHANISMS for level in options.level or ("engine", "agent")
+        (name, level) for name in options.mechanism or named for level in options.level or ("engine", "agent")
     ]
     figures = Figures()
     failed = False
     for mechanism, level in chosen:
         if options.here:
             print(f"-- {mechanism}, the {level}, Python {sys.version.split()[0]}", flush=True)
-            soak(figures, mechanism, level, options.cycles)
+            soak(figures, named[mechanism], level, options.cycles)
         else:
             more = ["--here", "--cycles", str(options.cycles), "--level", level, mechanism]
             failed |= bool(
