@@ -109,6 +109,16 @@ bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* obje
     if (plan.bucket->is_surely_dry() || !plan.bucket->take(monotonic_seconds())) {
         return drop(gate, plan, object);
     }
+    if (plan.logpoint != nullptr) {
+        const Ref kept = plan.python;
+        switch (plan.logpoint->hit(*gate->parts, kept.get(), frame, object)) {
+            case Logpoint::End::kTaken: return true;
+            case Logpoint::End::kFailed: return false;
+            case Logpoint::End::kDropped: count(gate->dropped); return true;
+            case Logpoint::End::kOverBudget: count(gate->over_budget); return true;
+            case Logpoint::End::kPython: break;
+        }
+    }
     bool good = true;
     ask(gate, gate->admit, plan, object, good);
     return good;

@@ -21,6 +21,9 @@ struct GateObject {
     PyObject* condition_false;
     PyObject* rate_limited;
     PyObject* capture_error;
+    PyObject* over_budget;
+    PyObject* dropped;
+    HitParts* parts;
     std::atomic<Plan*> plan;
     // From the first hit dropped by the rate limit until that has been reported.
     std::atomic<bool> rate_limit_told;

@@ -76,6 +76,10 @@ PyObject* gate_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
     gate->condition_false = iterator_of(counts, "condition_false");
     gate->rate_limited = iterator_of(counts, "rate_limited");
     gate->capture_error = iterator_of(counts, "capture_error");
+    gate->over_budget = iterator_of(counts, "over_budget");
+    gate->dropped = iterator_of(counts, "dropped");
+    const Ref parts = Ref::steal(PyObject_GetAttrString(rest, "hit_parts"));
+    gate->parts = parts ? HitParts::make(parts.get()).release() : nullptr;
     if (PyErr_Occurred() != nullptr) {
         return nullptr;
     }
@@ -95,7 +99,7 @@ int gate_traverse(PyObject* self, visitproc visit, void* arg) {
     if (plan != nullptr) {
         Py_VISIT(plan->python.get());
     }
-    return 0;
+    return gate->parts == nullptr ? 0 : gate->parts->traverse(visit, arg);
 }
 
 int gate_clear(PyObject* self) {
@@ -108,9 +112,13 @@ int gate_clear(PyObject* self) {
     Py_CLEAR(gate->condition_false);
     Py_CLEAR(gate->rate_limited);
     Py_CLEAR(gate->capture_error);
+    Py_CLEAR(gate->over_budget);
+    Py_CLEAR(gate->dropped);
     if (gate->retired != nullptr) {
         replace_plan(gate, nullptr);
         free_retired(gate);
+        delete gate->parts;
+        gate->parts = nullptr;
     }
     return 0;
 }

@@ -36,6 +36,12 @@ std::unique_ptr<Plan> Plan::make(PyObject* object) {
             }
         }
     }
+    if (!plan->budget) {
+        plan->logpoint = Logpoint::make(object);
+        if (plan->logpoint == nullptr && PyErr_Occurred() != nullptr) {
+            return nullptr;
+        }
+    }
     return plan;
 }
 

@@ -5,6 +5,7 @@
 
 #include "expression/condition.hpp"
 #include "gate/bucket.hpp"
+#include "hit/logpoint.hpp"
 
 namespace tracepoints {
 
@@ -21,6 +22,8 @@ struct Plan {
     TokenBucket* bucket = nullptr;
     // Null where hits are not limited: else it is asked whether they are used up.
     Ref budget;
+    // Null where a hit is Python's: of a tracepoint, of one whose hits are limited.
+    std::unique_ptr<Logpoint> logpoint;
 };
 
 }  // namespace tracepoints

@@ -1,7 +1,5 @@
-// A logpoint's message and its fields, where all of it is short and plain (`capture.message`).
-//
-// Partial, as everything here: fields of numbers, texts that hold nothing to redact, bools and None, without
-// a format. Of anything else the whole message is for the Python code, which nothing has been done for yet.
+#include "message/message.hpp"
+
 #include <memory>
 #include <new>
 #include <vector>
@@ -219,6 +217,14 @@ PyType_Spec message_spec = {
 };
 
 }  // namespace
+
+bool is_message(PyObject* object) noexcept {
+    return Py_TYPE(object) == message_type;
+}
+
+PyObject* render_message(PyObject* message, Frame* frame) {
+    return reinterpret_cast<MessageObject*>(message)->message->render(frame);
+}
 
 bool add_message(PyObject* module) {
     if (message_type == nullptr) {

@@ -22,15 +22,14 @@ from otel_tracepoints.emission import Emitter
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression import Expression, Template
 from otel_tracepoints.guard import BUSY, GUARDED
-from otel_tracepoints.interrupts import is_for_application, is_from_signal
-from otel_tracepoints.introspect import instance_dict
+from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.limits import Governor, HitBudget, PauseClock, TokenBucket
 from otel_tracepoints.model import Snapshot
 from otel_tracepoints.probes.registry import Counts, Entry, LastError
+from otel_tracepoints.thread_names import PLAIN_THREADS, redacted_task_name, task_name, thread_name
 
 _get_ident = threading.get_ident
 _now = time.monotonic
-_MAIN_THREAD: type = type(threading.main_thread())
 
 
 @dataclasses.dataclass(eq=False)
@@ -160,6 +159,36 @@ class Gate:
         self._fail_quietly(plan, frame, "snapshot", error)
         return False
 
+    @property
+    def hit_parts(self) -> Tuple[Any, ...]:
+        """What a compiled gate needs for the hits that it makes itself (``cpp/hit/parts.hpp``)."""
+        services, policy = self._services, self._services.policy
+        return (
+            Snapshot,
+            services.governor.allows,
+            services.governor.spend,
+            services.emitter.submit,
+            self._counts.emitted.take,
+            services.observe,
+            services.function_name,
+            policy.label,
+            policy.labels,
+            thread_name,
+            threading._active,  # type: ignore[attr-defined]
+            PLAIN_THREADS,
+            redacted_task_name(policy.text),
+            self.fail,
+        )
+
+    def fail(self, plan: Plan, frame: FrameType, snapshot: Optional[Snapshot], error: BaseException) -> bool:
+        """What came out of a hit in C++, which may have been emitted: whether it is for the application."""
+        if snapshot is None or not snapshot.hit_count:
+            self._counts.capture_error.take()
+        if is_for_application(error):
+            return True
+        self._fail_quietly(plan, frame, "snapshot", error)
+        return False
+
     def tell_rate_limit(self, plan: Plan) -> None:
         """Have it reported that hits are dropped."""
         self._services.poke(plan.entry.probe.id)
@@ -224,8 +253,8 @@ class Gate:
         snapshot.tags = plan.shown_tags
         snapshot.condition = plan.shown_condition
         snapshot.thread_id = _get_ident()
-        snapshot.thread_name = services.policy.label(_thread_name(snapshot.thread_id))
-        task = _task_name()
+        snapshot.thread_name = services.policy.label(thread_name(snapshot.thread_id))
+        task = task_name()
         if task is not None:
             snapshot.task_name = services.policy.text(task)
         if plan.template is not None:
@@ -251,31 +280,3 @@ def _inside_a_hit() -> bool:
 
 
 _HIT = Gate.__call__.__code__
-
-
-def _thread_name(ident: int) -> str:
-    # threading.current_thread() would register a dummy for a foreign thread, under a lock, and
-    # a Thread subclass may have its own `name`: so the raw fields are read.
-    thread: Any = threading._active.get(ident)  # type: ignore[attr-defined]
-    kind = type(thread)
-    if kind is threading.Thread or kind is _MAIN_THREAD:
-        name: Any = thread._name
-    else:
-        fields = instance_dict(thread) if thread is not None else None
-        name = dict.get(fields, "_name") if fields is not None else None
-    return name if type(name) is str else ""
-
-
-def _task_name() -> Optional[str]:
-    asyncio: Any = sys.modules.get("asyncio")
-    if asyncio is None:
-        return None
-    try:
-        loop = asyncio._get_running_loop()
-        task = asyncio.current_task(loop) if loop is not None else None
-        name = asyncio.Task.get_name(task) if task is not None else None
-    except Exception as error:  # no running loop, a task that is no asyncio.Task, a half-imported asyncio
-        if is_from_signal(error):
-            raise
-        return None
-    return name if type(name) is str else None

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_tracepoints.capture.redaction import RedactionPolicy
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.limits import Governor, HitBudget, TokenBucket
 from otel_tracepoints.model import Outcome, RateLimit
@@ -60,6 +61,14 @@ class PlanStub:
         self.id = "p"
 
 
+class Taking:
+    """An emitter that takes all."""
+
+    def submit(self, snapshot: Any, emitted_before: Any) -> bool:
+        snapshot.hit_count = emitted_before() + 1
+        return True
+
+
 class Rig(NamedTuple):
     """A gate whose hits are only counted."""
 
@@ -82,9 +91,9 @@ def rig(
     told: List[str] = []
     counts = Counts()
     services = HitServices(
-        None,
+        Taking(),
         Governor(100),
-        None,
+        RedactionPolicy.build((), (), ()),
         lambda code: "f",
         10**9,
         told.append,

@@ -75,8 +75,8 @@ class TestNames:
         for number in range(10_000):
             policy.is_sensitive(f"name{number}")
             policy.label(f"name{number}")
-        assert len(policy._known) <= 4096
-        assert len(policy._labels) <= 4096
+        assert len(policy.known) <= 4096
+        assert len(policy.labels) <= 4096
 
 
 SECRETS = [

@@ -42,14 +42,14 @@ class MessageRenderer:
     ) -> None:
         self._policy = policy
         #: Renders what is short and plain (``_native.Message``), and answers None to all else.
-        self._compiled = compiled if callback is None else None
+        self.compiled = compiled if callback is None else None
         self._callback = adapt(callback)
         self._probe_id = probe_id
 
     def render(self, frame: FrameType, template: Template, snapshot: Snapshot, clock: Clock) -> None:
         """Fills ``message`` and ``fields``; a field that fails reads ``<CODE: text>``."""
-        if self._compiled is not None:
-            rendered = self._compiled.render(frame)
+        if self.compiled is not None:
+            rendered = self.compiled.render(frame)
             if rendered is not None:
                 snapshot.message, snapshot.fields = rendered
                 return

@@ -35,7 +35,7 @@ class RedactionPolicy:
         self._given = given
         #: Names that were asked about; the compiled engine looks here, too.
         self.known: Dict[str, bool] = {}
-        self._labels: Dict[str, str] = {}
+        self.labels: Dict[str, str] = {}
 
     @classmethod
     def build(
@@ -99,13 +99,13 @@ class RedactionPolicy:
 
     def label(self, name: str) -> str:
         """`text` for names of types, fields, functions and files, which come again and again."""
-        label = self._labels.get(name)
+        label = self.labels.get(name)
         if label is None:
             label = self.text(name)
             if len(name) <= 4 * _LONGEST_REMEMBERED:
-                if len(self._labels) >= _REMEMBERED:
-                    self._labels.clear()
-                self._labels[name] = label
+                if len(self.labels) >= _REMEMBERED:
+                    self.labels.clear()
+                self.labels[name] = label
         return label
 
     def hides_number(self, number: float) -> bool:

@@ -1,0 +1,30 @@
+// A logpoint's hit from the verdict to the queue: what `pipeline.Gate.admit` does, for plain messages.
+#pragma once
+
+#include <memory>
+
+#include "hit/parts.hpp"
+
+namespace tracepoints {
+
+class Logpoint {
+public:
+    enum class End { kTaken, kDropped, kOverBudget, kPython, kFailed };
+
+    // Of a `pipeline.Plan`: null where hits of it are Python's, or with an error.
+    static std::unique_ptr<Logpoint> make(PyObject* plan);
+
+    // `kPython`: nothing has been done yet. `kFailed`: what came is for the application, and set; all else
+    // that may fail has been counted by `HitParts::failed`, and ends as `kTaken`. The frame's object is made
+    // where it is needed, if there is none yet.
+    End hit(const HitParts& parts, PyObject* plan, Frame* frame, PyFrameObject* object) const;
+
+private:
+    PyObject* snapshot(const HitParts& parts, Frame* frame, PyObject* rendered, PyObject* now) const;
+
+    Ref entry_;
+    Ref message_;
+    Ref id_, type_, file_, line_, tags_, condition_, level_, template_;
+};
+
+}  // namespace tracepoints

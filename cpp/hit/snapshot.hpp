@@ -1,0 +1,58 @@
+// Makes a `model.Snapshot`: an object of that class, written slot by slot instead of by its constructor.
+#pragma once
+
+#include <array>
+
+#include "ref.hpp"
+
+namespace tracepoints {
+
+enum class Slot {
+    kArguments,
+    kCondition,
+    kFailure,
+    kFields,
+    kFile,
+    kFunction,
+    kHitCount,
+    kLevel,
+    kLine,
+    kMessage,
+    kOmitted,
+    kProbeId,
+    kProbeType,
+    kSequence,
+    kStack,
+    kTags,
+    kTaskName,
+    kTemplate,
+    kThreadId,
+    kThreadName,
+    kTimestamp,
+    kTrace,
+    kTruncated,
+    kVariables,
+    kWatches,
+    kCount,
+};
+
+class SnapshotMaker {
+public:
+    // Looks the slots up in the class. False with an error where it has others.
+    bool prepare(PyTypeObject* type);
+    bool is_of(PyTypeObject* type) const { return type_ == type; }
+
+    // A new one with every slot set as the constructor leaves it, but for those that `set` is for.
+    Ref make() const;
+    // Takes over the reference.
+    void set(PyObject* snapshot, Slot slot, PyObject* value) const {
+        *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(snapshot) +
+                                      offsets_[static_cast<std::size_t>(slot)]) = value;
+    }
+
+private:
+    PyTypeObject* type_ = nullptr;
+    std::array<Py_ssize_t, static_cast<std::size_t>(Slot::kCount)> offsets_{};
+};
+
+}  // namespace tracepoints

@@ -1,0 +1,215 @@
+"""A logpoint's hit in C++ beside that in Python: the same snapshot, and the same outcomes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+import pytest
+
+from otel_tracepoints.capture.redaction import RedactionPolicy
+from otel_tracepoints.debugger.gating import Gating
+from otel_tracepoints.debugger.planning import Planner
+from otel_tracepoints.limits import Governor
+from otel_tracepoints.model import Probe, RateLimit, Snapshot
+from otel_tracepoints.pipeline import HitServices
+from otel_tracepoints.probes.registry import Entry
+
+native = pytest.importorskip("otel_tracepoints.engine._native", reason="no compiled engine here")
+
+
+class Emitter:
+    """Keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.taken: List[Snapshot] = []
+        self.answer: Any = True
+
+    def submit(self, snapshot: Snapshot, emitted_before: Callable[[], int]) -> bool:
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        if self.answer:
+            snapshot.hit_count = emitted_before() + 1
+            self.taken.append(snapshot)
+        return bool(self.answer)
+
+
+class Engine:
+    """As far as gates are concerned."""
+
+    def __init__(self, native: Any) -> None:
+        self.native = native
+
+
+class Rig(NamedTuple):
+    gate: Any
+    entry: Entry
+    emitter: Emitter
+    failed: List[str]
+    observed: List[float]
+
+    def hit(self, a: Any = 1, b: Any = 2.5, items: Any = ()) -> Optional[Snapshot]:
+        assert (a, b, items) is not None
+        before = len(self.emitter.taken)
+        self.gate(sys._getframe())
+        return self.emitter.taken[-1] if len(self.emitter.taken) > before else None
+
+    def counts(self) -> Dict[str, int]:
+        return {name: n for name, n in self.entry.counts.as_dict().items() if n}
+
+
+def rig(compiled: bool, governor: Optional[Governor] = None, **probe: Any) -> Rig:
+    policy = RedactionPolicy.build((), (), ())
+    fields = {"message": "a={a} b={b}", "rate_limit": RateLimit(1e9, 10**9), **probe}
+    definition = Probe(id="p", file="f.py", line=7, **fields)
+    entry = Entry(definition, "/f.py", 0.0)
+    emitter, failed, observed = Emitter(), [], []
+    services = HitServices(
+        emitter,  # type: ignore[arg-type]
+        governor or Governor(100),
+        policy,
+        lambda code: f"mod.{code.co_name}",
+        0,
+        lambda _: None,
+        lambda plan, frame, kind, error: failed.append(f"{kind}: {error}"),
+        observed.append,
+    )
+    engine: Any = Engine(native if compiled else None)
+    gating = Gating(engine, services)
+    gate = gating.gate(entry.counts)
+    planner = Planner(policy, services.function_name, native=engine.native)
+    gate.plan = planner.plan(entry, gating.bucket(definition.rate_limit))
+    return Rig(gate, entry, emitter, failed, observed)
+
+
+def facts(snapshot: Optional[Snapshot]) -> Dict[str, Any]:
+    """All of it but the time."""
+    assert snapshot is not None
+    return {name: getattr(snapshot, name) for name in Snapshot.__slots__ if name != "timestamp_ns"}
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        {},
+        {"message": "here"},
+        {"tags": ("one", "two"), "level": "WARN", "condition": "a == 1"},
+        {"message": "{items} {a!r} {nothing}"},
+        {"max_hits": 5},
+    ],
+)
+def test_both_make_the_same_snapshot(probe: Dict[str, Any]) -> None:
+    """Slot for slot, whether the message is plain or Python's; its time is now, and the entry's last hit."""
+    python, compiled = rig(False, **probe), rig(True, **probe)
+    for _ in range(3):
+        expected, made = python.hit(), compiled.hit()
+        assert type(made) is Snapshot and facts(made) == facts(expected)
+        assert abs(made.timestamp_ns - expected.timestamp_ns) < 10**9  # type: ignore[union-attr]
+        assert compiled.entry.last_hit_ns == made.timestamp_ns
+    assert compiled.counts() == python.counts() == {"emitted": 3}
+    assert len(compiled.observed) == len(python.observed) == 3
+    assert compiled.failed == python.failed
+
+
+def test_the_thread_is_named_as_it_is_now() -> None:
+    """Renamed ones, ones of a class of the application, and such as `threading` does not know."""
+    compiled = rig(True)
+
+    class Own(threading.Thread):
+        pass
+
+    for kind in (threading.Thread, Own):
+        names: List[str] = []
+
+        def run() -> None:
+            names.append(facts(compiled.hit())["thread_name"])
+            threading.current_thread().name = "renamed"
+            names.append(facts(compiled.hit())["thread_name"])
+
+        thread = kind(target=run, name="first")
+        thread.start()
+        thread.join()
+        assert names == ["first", "renamed"]
+    hits: List[Dict[str, Any]] = []
+    done = threading.Event()
+
+    def foreign() -> None:
+        hits.append(facts(compiled.hit()))
+        done.set()
+
+    import _thread
+
+    _thread.start_new_thread(foreign, ())
+    assert done.wait(10) and hits[0]["thread_name"] == ""
+
+
+def test_the_task_is_named() -> None:
+    """Where one runs, and redacted."""
+    compiled = rig(True)
+
+    async def work() -> Dict[str, Any]:
+        return facts(compiled.hit())
+
+    async def main() -> Dict[str, Any]:
+        task = asyncio.ensure_future(work())
+        task.set_name("password=hunter2")
+        return await task
+
+    assert asyncio.run(main())["task_name"] == "password=[REDACTED]"
+    assert facts(compiled.hit())["task_name"] is None
+
+
+def test_a_full_queue_is_counted() -> None:
+    """As dropped, and the entry has no hit."""
+    compiled = rig(True)
+    compiled.emitter.answer = False
+    assert compiled.hit() is None
+    assert compiled.counts() == {"dropped": 1} and compiled.entry.last_hit_ns is None
+
+
+def test_a_failure_of_ours_ends_in_the_hit() -> None:
+    """It is counted and told, and the next hit is as any other."""
+    compiled = rig(True)
+    compiled.emitter.answer = ValueError("ours")
+    assert compiled.hit() is None
+    assert compiled.counts() == {"captureError": 1} and compiled.failed == ["snapshot: ours"]
+    compiled.emitter.answer = True
+    assert compiled.hit() is not None
+
+
+def test_what_is_for_the_application_passes_through_a_hit() -> None:
+    """It is raised, and counted as no hit."""
+    compiled = rig(True)
+    compiled.emitter.answer = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        compiled.hit()
+    assert compiled.counts() == {"captureError": 1} and compiled.failed == []
+    compiled.emitter.answer = True
+    assert compiled.hit() is not None
+
+
+def test_the_governor_is_asked_first_and_told_last() -> None:
+    """A hit that is over the budget is counted as that; others pay for their time."""
+    clock: List[int] = [0]
+    governor = Governor(1, lambda: clock[0])
+    compiled = rig(True, governor)
+    before = governor._credit
+    assert compiled.hit() is not None and governor._credit < before
+    governor._credit = -1.0
+    assert compiled.hit() is None
+    assert compiled.counts() == {"emitted": 1, "overBudget": 1}
+
+
+def test_hits_leave_no_reference_behind() -> None:
+    """Of values and frames."""
+    compiled = rig(True)
+    value = "a value " * 3
+    compiled.hit(value)
+    compiled.emitter.taken.clear()
+    before = sys.getrefcount(value)
+    for _ in range(50):
+        compiled.hit(value)
+    compiled.emitter.taken.clear()
+    assert sys.getrefcount(value) == before
