@@ -26,7 +26,9 @@ print(sys.version, "without the GIL" if not getattr(sys, "_is_gil_enabled", lamb
 """
 ENGINE = "import os, otel_tracepoints.engine as e; print(os.path.dirname(e.__file__))"
 FREE_THREADED = "import sysconfig; print(sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"
-COMPILED = "from otel_tracepoints.engine import create_engine; assert create_engine('native').name == 'native'"
+COMPILED = (
+    "from otel_tracepoints.engine import create_engine; assert create_engine('native').name == 'native'"
+)
 ASKED_FOR = (
     "from otel_tracepoints.engine.build import why_not_compiled as why; assert 'was set' in why(), why()"
 )

@@ -33,6 +33,9 @@ bool settle(GateObject* gate, const Plan& plan, PyObject* frame) noexcept {
     const Ref answer = Ref::steal(
         PyObject_CallFunctionObjArgs(gate->settle, plan.python.get(), frame, error.get(), nullptr));
     if (!answer) {
+        if (!PyErr_ExceptionMatches(PyExc_RecursionError) && !PyErr_ExceptionMatches(PyExc_MemoryError)) {
+            return false;  // a signal's handler has struck just now
+        }
         // The edge of the stack, where there is no room for a call.
         PyErr_Clear();
         count(gate->capture_error);

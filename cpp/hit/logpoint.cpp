@@ -166,6 +166,10 @@ Logpoint::End Logpoint::hit(const HitParts& parts, PyObject* plan, Frame* frame,
     const Ref passes = Ref::steal(PyObject_CallFunctionObjArgs(
         parts.failed.get(), plan, frame_object ? frame_object.get() : Py_None,
         snapshot ? snapshot.get() : Py_None, error ? error.get() : Py_None, nullptr));
+    if (!passes && !PyErr_ExceptionMatches(PyExc_RecursionError) &&
+        !PyErr_ExceptionMatches(PyExc_MemoryError)) {
+        return End::kFailed;  // a signal's handler has struck just now
+    }
     if (passes.get() == Py_True && error) {
         restore_error(error.release());
         return End::kFailed;

@@ -30,7 +30,7 @@ bool settle() {
     bool passes = true;
     if (is_for_application != nullptr && error != nullptr) {
         const Ref answer = Ref::steal(call_one(is_for_application, error));
-        passes = answer && answer.get() == Py_True;
+        passes = !answer || answer.get() == Py_True;  // no room to look, but there was for a signal's handler
         PyErr_Clear();
     }
     if (passes) {

@@ -247,17 +247,19 @@ def test_no_bytes_whatsoever_break_the_server(served: Served, parts: List[bytes]
 def test_the_loop_leaves_an_answer_to_the_thread_that_sends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would spin, and keep that thread from the GIL, if it tried to send as well."""
     sending, go_on = threading.Event(), threading.Event()
-    tried = []
+    blocked: List[Any] = []
+    tried: List[Any] = []
     flush, write = Channel._flush_some, Channel.handle_write
 
     def held(self: Any, do_close: bool = True) -> Any:
         if not sending.is_set():
+            blocked.append(self)
             sending.set()
             assert go_on.wait(10)
         return flush(self, do_close)
 
     def noted(self: Any) -> None:
-        tried.append(self.addr)
+        tried.extend(each for each in blocked if each is self)
         write(self)
 
     monkeypatch.setattr(Channel, "_flush_some", held)

@@ -77,6 +77,7 @@ class Rig(NamedTuple):
     told: List[str]
     condition: Condition
     plan: PlanStub
+    rest: Any
 
     def arrive(self) -> None:
         self.gate(sys._getframe())
@@ -108,15 +109,20 @@ def rig(
     class Counting(Gate):
         """Emits nothing."""
 
+        settling: Any = None
+
+        def settle(self, *given: Any) -> bool:
+            return super().settle(*given) if self.settling is None else self.settling(*given)
+
         def _capture(self, plan: Any, frame: FrameType, counts: Counts, ticket: List[int]) -> None:
             counts.emitted.take()
             ticket.clear()
 
-    gate = Counting(counts, services)
+    rest = gate = Counting(counts, services)
     if compiled:
-        gate = native.Gate(gate, counts)
+        gate = native.Gate(rest, counts)
     gate.plan = plan
-    return Rig(gate, counts, told, condition, plan)
+    return Rig(gate, counts, told, condition, plan, rest)
 
 
 STEPS = st.lists(
@@ -216,6 +222,25 @@ def test_what_is_for_the_application_passes() -> None:
     each.condition.test = lambda _frame: True  # type: ignore[method-assign]
     each.arrive()
     assert each.as_dict()[Outcome.EMITTED.value] == 1
+
+
+def test_a_signal_that_strikes_while_an_error_is_settled_passes() -> None:
+    """Whatever the error was, and wherever the handler was called."""
+    each = rig(True, RateLimit(1e9, 10**9))
+    failing = each.rest
+
+    def settle(*_: Any) -> bool:
+        raise KeyboardInterrupt
+
+    def broken(_frame: FrameType) -> bool:
+        raise ValueError("ours")
+
+    each.condition.test = broken  # type: ignore[method-assign]
+    each.arrive()
+    assert each.as_dict()[Outcome.CAPTURE_ERROR.value] == 1
+    failing.settling = settle
+    with pytest.raises(KeyboardInterrupt):
+        each.arrive()
 
 
 def test_a_plan_may_be_taken_away_in_the_middle_of_a_hit() -> None:
