@@ -267,6 +267,8 @@ def test_what_was_made_of_code_is_kept_in_mind_weakly_and_within_bounds(
 
 def test_lines_asked_for_again_and_again_are_one_search(loaded: Loaded, large: List[int]) -> None:
     """However much the collector has moved since; but what is made in between is seen."""
+    if heap.age() is None:
+        pytest.skip("nobody can tell what is young there")
     resolver = Resolver()
     path = loaded.path
     assert 2 in resolver.lines(path).lines
