@@ -285,7 +285,11 @@ def test_gates_under_threads_count_every_arrival() -> None:
         thread.join()
     over.set()
     switching.join()
-    assert 0 < each.as_dict()[Outcome.EMITTED.value] <= sum(arrivals)
+    emitted = each.as_dict()[Outcome.EMITTED.value]
+    assert emitted <= sum(arrivals) == 24_000
+    each.gate.plan = each.plan
+    each.arrive()
+    assert each.as_dict()[Outcome.EMITTED.value] == emitted + 1
 
 
 def test_a_gate_goes_with_its_plan() -> None:
