@@ -12,6 +12,57 @@ constexpr long long kSmallestCard = 1'000'000'000'000;
 
 }  // namespace
 
+bool Walk::read_object(PyObject* value, PyTypeObject* type, long long level) {
+    const std::shared_ptr<const Shape> shape = knowledge_.shape(setting_.parts, type);
+    if (shape == nullptr) {
+        return false;
+    }
+    if (!shape->native) {
+        return defer(value, level);
+    }
+    bool done = false;
+    if (is_shut(value, type, level, -1, done)) {
+        return done;
+    }
+    Items pairs(*this);
+    if (!take_slots(*shape, value, pairs)) {
+        return PyErr_Occurred() == nullptr && defer(value, level);
+    }
+    Py_ssize_t size = pairs.size();
+    if (shape->has_dict) {
+        if (!has_made_dict(type, shape->dict_at)) {
+            return defer(value, level);
+        }
+        const InstanceFields fields = instance_fields(value);
+        const Ref dict = Ref::steal(fields.dict);
+        if (dict && !PyDict_CheckExact(dict.get())) {
+            return defer(value, level);
+        }
+        const Py_ssize_t own = dict ? PyDict_Size(dict.get()) : fields.values != nullptr ? fields.count : 0;
+        if (size != 0 && own != 0) {
+            return defer(value, level);  // a slot and a field may have one name
+        }
+        size += own;
+        if (dict) {
+            pairs.take_dict(dict.get(), setting_.width);
+        } else if (fields.values != nullptr) {
+            pairs.take_inline(fields, type, setting_.width);
+        }
+    }
+    const Keys keys = look_at_keys(pairs);
+    if (keys == Keys::kError) {
+        return false;
+    }
+    if (keys != Keys::kNames) {
+        return defer(value, level);
+    }
+    const Opened opened(*this, value);
+    out_.raw("{\"__tpd_type__\": ");
+    out_.raw(shape->label_json);
+    typed(*shape);
+    return read_fields(pairs, keys, 0, size, level);
+}
+
 bool Walk::take_slots(const Shape& shape, PyObject* value, Items& pairs) {
     for (const auto& [at, name] : shape.slots) {
         const Ref found = descriptor(Py_TYPE(value), at, name.get());

@@ -13,12 +13,6 @@ namespace {
 
 constexpr double kMostCharged = 400e-6;
 
-// Of the one class there is; prepared when the first gate is made.
-SnapshotMaker& maker() {
-    static SnapshotMaker made;
-    return made;
-}
-
 Ref attribute(PyObject* object, const char* name) {
     return Ref::steal(PyObject_GetAttrString(object, name));
 }
@@ -81,11 +75,7 @@ std::unique_ptr<Logpoint> Logpoint::make(PyObject* plan) {
 }
 
 PyObject* Logpoint::snapshot(const HitParts& parts, Frame* frame, PyObject* rendered, PyObject* now) const {
-    auto* type = reinterpret_cast<PyTypeObject*>(parts.snapshot.get());
-    SnapshotMaker& make = maker();
-    if (!make.is_of(type) && !make.prepare(type)) {
-        return nullptr;
-    }
+    const SnapshotMaker& make = snapshot_maker();
     Ref function =
         Ref::steal(call_one(parts.function_name.get(), reinterpret_cast<PyObject*>(code_of(frame))));
     Ref ident = Ref::steal(PyLong_FromUnsignedLong(PyThread_get_thread_ident()));

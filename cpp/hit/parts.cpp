@@ -1,5 +1,7 @@
 #include "hit/parts.hpp"
 
+#include "hit/snapshot.hpp"
+
 namespace tracepoints {
 
 std::unique_ptr<HitParts> HitParts::make(PyObject* parts) {
@@ -20,6 +22,10 @@ std::unique_ptr<HitParts> HitParts::make(PyObject* parts) {
     if (!PyType_Check(made->snapshot.get()) || !PyDict_CheckExact(made->labels.get()) ||
         !PyDict_CheckExact(made->threads.get()) || !PyTuple_CheckExact(made->plain_threads.get())) {
         PyErr_SetString(PyExc_TypeError, "parts of a hit that are none");
+        return nullptr;
+    }
+    auto* type = reinterpret_cast<PyTypeObject*>(made->snapshot.get());
+    if (!snapshot_maker().is_of(type) && !snapshot_maker().prepare(type)) {
         return nullptr;
     }
     return made;

@@ -33,6 +33,11 @@ bool SnapshotMaker::prepare(PyTypeObject* type) {
     return true;
 }
 
+SnapshotMaker& snapshot_maker() {
+    static SnapshotMaker made;
+    return made;
+}
+
 Ref SnapshotMaker::make() const {
     Ref variables = Ref::steal(PyDict_New());
     Ref watches = Ref::steal(PyList_New(0));

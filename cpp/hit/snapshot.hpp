@@ -55,4 +55,8 @@ private:
     std::array<Py_ssize_t, static_cast<std::size_t>(Slot::kCount)> offsets_{};
 };
 
+// Of the one class there is. Prepared when the first gate is made, on the control path, whose calls take
+// turns.
+SnapshotMaker& snapshot_maker();
+
 }  // namespace tracepoints

@@ -334,7 +334,7 @@ def test_an_unwatched_line_switches_itself_off() -> None:
     handler: Callable[[FrameType], None] = hits.append
     table[id(code)] = {3: (handler,)}
     assert on_line(code, 3) is None and on_start(code, 0) is None and len(hits) == 1
-    assert on_line(code, 4) is disable and id(code) in table
+    assert on_line(code, 4) is disable and on_line(code, 2) is disable and id(code) in table
     table.pop(id(code), None)
     assert on_line(code, 3) is disable and id(code) not in table and not on_line
 

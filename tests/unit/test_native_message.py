@@ -177,6 +177,17 @@ def test_all_else_is_left_to_python(message: str) -> None:
     assert compiled(message, frame_of(1, 2, "x")) is None
 
 
+@pytest.mark.parametrize(
+    "number", [4111111111111111, 4111111111111111.0, 10**12, -(10**12), 10**30, float("nan")]
+)
+def test_large_numbers_are_left_to_python(number: Any) -> None:
+    """Also on their own: an int may be the number of a card, which is not told."""
+    frame = frame_of(number, 1, "x")
+    assert compiled("{a}", frame) is None
+    if number == 4111111111111111 and type(number) is int:
+        assert python("{a}", frame).message == "[REDACTED]"
+
+
 def test_patterns_of_the_user_are_pythons() -> None:
     """Any text may match one."""
     policy = RedactionPolicy.build((), (), ["some"])

@@ -7,41 +7,21 @@ things never wait for it: reading, and going to sleep.
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
 
 from otel_tracepoints import guard, schema
-from otel_tracepoints.capture.redaction import RedactionPolicy
 from otel_tracepoints.debugger.hooks import Hooks
+from otel_tracepoints.debugger.parts import Parts
 from otel_tracepoints.debugger.placing import locate
 from otel_tracepoints.debugger.planning import Planner
 from otel_tracepoints.debugger.reports import Reporter
 from otel_tracepoints.debugger.timekeeper import Timekeeper
 from otel_tracepoints.debugger.views import Views
-from otel_tracepoints.emission import Emitter
-from otel_tracepoints.engine.base import Engine
 from otel_tracepoints.errors import DuplicateId, TracepointsError
-from otel_tracepoints.limits import Governor
 from otel_tracepoints.model import Probe, ProbeState, ProbeType
 from otel_tracepoints.pipeline import HitServices
-from otel_tracepoints.probes.registry import Entry, PointFilter, Registry, carries_any
-from otel_tracepoints.probes.resolver import Resolution, Resolver
-
-
-class Parts(NamedTuple):
-    """The stages that a debugger joins; the agent builds them."""
-
-    registry: Registry
-    resolver: Resolver
-    engine: Engine
-    emitter: Emitter
-    policy: RedactionPolicy
-    #: Why nothing may be captured (a broken redaction rule), or None.
-    redaction_problem: Optional[str]
-    governor: Governor
-    max_pause_ns: int
-    value_callback: Optional[Callable[..., Any]] = None
-    message_callback: Optional[Callable[..., Any]] = None
-    asleep: bool = False
+from otel_tracepoints.probes.registry import Entry, PointFilter, carries_any
+from otel_tracepoints.probes.resolver import Resolution
 
 
 class Debugger:
