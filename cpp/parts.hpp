@@ -7,6 +7,8 @@
 namespace tracepoints {
 
 bool add_limits(PyObject* module);
+bool add_governor(PyObject* module);
+bool add_hit_parts(PyObject* module);
 bool add_gate(PyObject* module);
 bool add_hook(PyObject* module);
 bool add_message(PyObject* module);

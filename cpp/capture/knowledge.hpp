@@ -155,8 +155,8 @@ public:
     PyObject* policy() const { return policy_.get(); }
 
     // Whether there is certainly nothing in a text to redact.
-    bool is_harmless(PyObject* text) const noexcept {
-        return !has_patterns_ && tracepoints::is_harmless(text, known_.get());
+    bool is_harmless(PyObject* text, const HarmlessNames* names = nullptr) const noexcept {
+        return !has_patterns_ && tracepoints::is_harmless(text, known_.get(), names);
     }
 
     // Of an exact str.

@@ -29,7 +29,8 @@ constexpr std::array<bool, 128> kNoticed = make_noticed();
 template <typename Char>
 class Look {
 public:
-    Look(const Char* text, Py_ssize_t size, PyObject* known) : text_(text), size_(size), known_(known) {}
+    Look(const Char* text, Py_ssize_t size, PyObject* known, const HarmlessNames* names)
+        : text_(text), size_(size), known_(known), names_(names) {}
 
     bool harmless() {
         const bool is_long = size_ >= kShortest;
@@ -105,14 +106,6 @@ private:
     }
 
     static bool is_digit(Py_UCS4 each) { return each >= '0' && each <= '9'; }
-    // Of a name, as `patterns.NAME` has it; other scripts' letters are for Python.
-    static bool is_letter(Py_UCS4 each) {
-        return (each >= 'a' && each <= 'z') || (each >= 'A' && each <= 'Z') || each == '_';
-    }
-    static bool is_of_name(Py_UCS4 each) {
-        return is_letter(each) || is_digit(each) || each == '.' || each == '-';
-    }
-
     // Whether a name that may be sensitive stands before the sign: for certain, only where one stands
     // directly before it and is known, or none can.
     bool names_something(Py_ssize_t at) const {
@@ -133,8 +126,13 @@ private:
         if (known_ == nullptr || at - start >= kLongestName || may_go_on_before(start, at, may_go_on)) {
             return true;
         }
-        if (!is_letter(char_at(start)) || at - start < 2) {
+        if (!is_letter_of_name(char_at(start)) || at - start < 2) {
             return !is_digit(char_at(start)) && at - start >= 2;  // no name begins so, and none is so short
+        }
+        if (sizeof(Char) == 1 && names_ != nullptr &&
+            names_->has(reinterpret_cast<const unsigned char*>(text_ + start),
+                        static_cast<std::size_t>(at - start))) {
+            return false;
         }
         const Ref name = Ref::steal(PyUnicode_FromKindAndData(sizeof(Char), text_ + start, at - start));
         const Ref verdict = name ? Ref::steal(dict_item(known_, name.get())) : Ref();
@@ -220,18 +218,22 @@ private:
     const Char* text_;
     const Py_ssize_t size_;
     PyObject* const known_;
+    const HarmlessNames* const names_;
     Py_ssize_t last_digit_ = -8;
     int digits_ = 0;
 };
 
 }  // namespace
 
-bool is_harmless(PyObject* text, PyObject* known) noexcept {
+bool is_harmless(PyObject* text, PyObject* known, const HarmlessNames* names) noexcept {
     const Py_ssize_t size = PyUnicode_GET_LENGTH(text);
     switch (PyUnicode_KIND(text)) {
-        case PyUnicode_1BYTE_KIND: return Look<Py_UCS1>(PyUnicode_1BYTE_DATA(text), size, known).harmless();
-        case PyUnicode_2BYTE_KIND: return Look<Py_UCS2>(PyUnicode_2BYTE_DATA(text), size, known).harmless();
-        case PyUnicode_4BYTE_KIND: return Look<Py_UCS4>(PyUnicode_4BYTE_DATA(text), size, known).harmless();
+        case PyUnicode_1BYTE_KIND:
+            return Look<Py_UCS1>(PyUnicode_1BYTE_DATA(text), size, known, names).harmless();
+        case PyUnicode_2BYTE_KIND:
+            return Look<Py_UCS2>(PyUnicode_2BYTE_DATA(text), size, known, names).harmless();
+        case PyUnicode_4BYTE_KIND:
+            return Look<Py_UCS4>(PyUnicode_4BYTE_DATA(text), size, known, names).harmless();
         default: return false;
     }
 }

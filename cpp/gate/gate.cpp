@@ -114,7 +114,8 @@ bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* obje
     }
     if (plan.logpoint != nullptr) {
         const Ref kept = plan.python;
-        switch (plan.logpoint->hit(*gate->parts, kept.get(), frame, object)) {
+        const Logpoint::Way way{hit_parts_of(gate->parts), {gate->emitted, gate->take_emitted}, gate->failed};
+        switch (plan.logpoint->hit(way, kept.get(), frame, object)) {
             case Logpoint::End::kTaken: return true;
             case Logpoint::End::kFailed: return false;
             case Logpoint::End::kDropped: count(gate->dropped); return true;

@@ -23,7 +23,11 @@ struct GateObject {
     PyObject* capture_error;
     PyObject* over_budget;
     PyObject* dropped;
-    HitParts* parts;
+    PyObject* emitted;
+    // For hits: how Python counts one as emitted, `pipeline.Gate.fail`, and the `HitParts` object.
+    PyObject* take_emitted;
+    PyObject* failed;
+    PyObject* parts;
     std::atomic<Plan*> plan;
     // From the first hit dropped by the rate limit until that has been reported.
     std::atomic<bool> rate_limit_told;

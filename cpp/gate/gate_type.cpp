@@ -52,10 +52,14 @@ PyObject* iterator_of(PyObject* counts, const char* outcome) {
 }
 
 PyObject* gate_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-    static const char* names[] = {"rest", "counts", nullptr};
-    PyObject *rest = nullptr, *counts = nullptr;
-    if (PyArg_ParseTupleAndKeywords(arguments, keywords, "OO", const_cast<char**>(names), &rest, &counts) ==
-        0) {
+    static const char* names[] = {"rest", "counts", "parts", nullptr};
+    PyObject *rest = nullptr, *counts = nullptr, *parts = nullptr;
+    if (PyArg_ParseTupleAndKeywords(arguments, keywords, "OOO", const_cast<char**>(names), &rest, &counts,
+                                    &parts) == 0) {
+        return nullptr;
+    }
+    if (!is_hit_parts(parts)) {
+        PyErr_SetString(PyExc_TypeError, "a gate needs the parts of its hits");
         return nullptr;
     }
     Ref self = Ref::steal(type->tp_alloc(type, 0));
@@ -78,8 +82,11 @@ PyObject* gate_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
     gate->capture_error = iterator_of(counts, "capture_error");
     gate->over_budget = iterator_of(counts, "over_budget");
     gate->dropped = iterator_of(counts, "dropped");
-    const Ref parts = Ref::steal(PyObject_GetAttrString(rest, "hit_parts"));
-    gate->parts = parts ? HitParts::make(parts.get()).release() : nullptr;
+    gate->emitted = iterator_of(counts, "emitted");
+    gate->failed = PyObject_GetAttrString(rest, "fail");
+    gate->parts = Ref::borrow(parts).release();
+    const Ref counter = Ref::steal(PyObject_GetAttrString(counts, "emitted"));
+    gate->take_emitted = counter ? PyObject_GetAttrString(counter.get(), "take") : nullptr;
     if (PyErr_Occurred() != nullptr) {
         return nullptr;
     }
@@ -95,11 +102,13 @@ int gate_traverse(PyObject* self, visitproc visit, void* arg) {
     Py_VISIT(gate->admit);
     Py_VISIT(gate->settle);
     Py_VISIT(gate->tell_rate_limit);
+    Py_VISIT(gate->failed);
+    Py_VISIT(gate->parts);
     const Plan* plan = gate->plan.load();
     if (plan != nullptr) {
         Py_VISIT(plan->python.get());
     }
-    return gate->parts == nullptr ? 0 : gate->parts->traverse(visit, arg);
+    return 0;
 }
 
 int gate_clear(PyObject* self) {
@@ -114,12 +123,14 @@ int gate_clear(PyObject* self) {
     Py_CLEAR(gate->capture_error);
     Py_CLEAR(gate->over_budget);
     Py_CLEAR(gate->dropped);
+    Py_CLEAR(gate->emitted);
+    Py_CLEAR(gate->take_emitted);
+    Py_CLEAR(gate->failed);
     if (gate->retired != nullptr) {
         replace_plan(gate, nullptr);
         free_retired(gate);
-        delete gate->parts;
-        gate->parts = nullptr;
     }
+    Py_CLEAR(gate->parts);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include "gate/bucket.hpp"
+#include "hit/labels.hpp"
 #include "hit/snapshot.hpp"
 #include "message/message.hpp"
 
@@ -21,30 +22,6 @@ PyObject* nanoseconds_now() {
     timespec now{};
     clock_gettime(CLOCK_REALTIME, &now);
     return PyLong_FromLongLong(now.tv_sec * 1'000'000'000LL + now.tv_nsec);
-}
-
-// What `pipeline._thread_name` says, redacted. Null with an error.
-Ref thread_label(const HitParts& parts, PyObject* ident) {
-    static PyObject* const field = PyUnicode_InternFromString("_name");
-    Ref name;
-    const Ref thread = Ref::steal(dict_item(parts.threads.get(), ident));
-    if (thread) {
-        PyObject* const classes = parts.plain_threads.get();
-        for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(classes) && !name; ++at) {
-            if (reinterpret_cast<PyObject*>(Py_TYPE(thread.get())) == PyTuple_GET_ITEM(classes, at)) {
-                name = Ref::steal(PyObject_GenericGetAttr(thread.get(), field));
-            }
-        }
-    }
-    PyErr_Clear();
-    if (!name || !PyUnicode_CheckExact(name.get())) {
-        name = Ref::steal(call_one(parts.thread_name.get(), ident));
-        if (!name) {
-            return name;
-        }
-    }
-    Ref label = Ref::steal(dict_item(parts.labels.get(), name.get()));
-    return label ? label : Ref::steal(call_one(parts.label.get(), name.get()));
 }
 
 }  // namespace
@@ -80,7 +57,7 @@ PyObject* Logpoint::snapshot(const HitParts& parts, Frame* frame, PyObject* rend
         Ref::steal(call_one(parts.function_name.get(), reinterpret_cast<PyObject*>(code_of(frame))));
     Ref ident = Ref::steal(PyLong_FromUnsignedLong(PyThread_get_thread_ident()));
     Ref thread = ident ? thread_label(parts, ident.get()) : Ref();
-    Ref task = Ref::steal(call_none(parts.task_name.get()));
+    Ref task = thread ? task_label(parts) : Ref();
     Ref made = function && thread && task ? make.make() : Ref();
     if (!made) {
         return nullptr;
@@ -107,61 +84,54 @@ PyObject* Logpoint::snapshot(const HitParts& parts, Frame* frame, PyObject* rend
     return made.release();
 }
 
-Logpoint::End Logpoint::hit(const HitParts& parts, PyObject* plan, Frame* frame,
-                            PyFrameObject* object) const {
+Logpoint::End Logpoint::hit(const Way& way, PyObject* plan, Frame* frame, PyFrameObject* object) const {
+    const HitParts& parts = way.parts;
     const double begun = monotonic_seconds();
-    const Ref allowed = Ref::steal(call_none(parts.allows.get()));
-    if (allowed.get() == Py_False) {
-        return End::kOverBudget;
+    if (!governor_allows(parts.governor.get())) {
+        // A clock that fails is none of this process's; Python has the last word on that.
+        const bool failed = PyErr_Occurred() != nullptr;
+        PyErr_Clear();
+        return failed ? End::kPython : End::kOverBudget;
     }
-    const Ref rendered = Ref::steal(allowed ? render_message(message_.get(), frame) : nullptr);
-    if (allowed && (!rendered || rendered.get() == Py_None)) {
+    const Ref rendered = Ref::steal(render_message(message_.get(), frame));
+    if (!rendered || rendered.get() == Py_None) {
         PyErr_Clear();
         return End::kPython;
     }
-    Ref snapshot, taken;
+    Ref snapshot;
+    Handover::End end = Handover::End::kFailed;
+    const Handover handover(parts);
     const Ref now = Ref::steal(nanoseconds_now());
-    if (allowed && now) {
+    if (now) {
         snapshot = Ref::steal(this->snapshot(parts, frame, rendered.get(), now.get()));
         if (snapshot) {
-            taken = Ref::steal(PyObject_CallFunctionObjArgs(parts.submit.get(), snapshot.get(),
-                                                            parts.emitted.get(), nullptr));
+            end = handover.submit(snapshot.get(), way.emitted);
         }
     }
     // Waiting for the GIL is not a hit's doing: so much is charged at most (`limits.PauseClock`).
     const double elapsed = std::min(monotonic_seconds() - begun, kMostCharged);
-    bool good = static_cast<bool>(taken);
-    if (good) {
-        const Ref spent = Ref::steal(PyLong_FromLongLong(static_cast<long long>(elapsed * 1e9)));
-        const Ref done = Ref::steal(spent ? call_one(parts.spend.get(), spent.get()) : nullptr);
-        good = static_cast<bool>(done);
-    }
-    if (good && taken.get() != Py_True) {
+    governor_of(parts.governor.get()).spend(elapsed * 1e9);
+    if (end == Handover::End::kFull) {
         return End::kDropped;
     }
-    if (good) {
+    if (end == Handover::End::kTaken) {
         static PyObject* const last_hit = PyUnicode_InternFromString("last_hit_ns");
-        const Ref seconds = Ref::steal(PyFloat_FromDouble(elapsed));
-        const Ref done = Ref::steal(seconds && PyObject_SetAttr(entry_.get(), last_hit, now.get()) == 0
-                                        ? call_one(parts.observe.get(), seconds.get())
-                                        : nullptr);
-        good = static_cast<bool>(done);
+        if (PyObject_SetAttr(entry_.get(), last_hit, now.get()) == 0 && handover.observe(elapsed)) {
+            return End::kTaken;
+        }
     }
-    if (good) {
-        return End::kTaken;
-    }
-    Ref error = Ref::steal(take_error());
+    const Ref error = Ref::steal(take_error());
     const Ref frame_object =
         Ref::borrow(reinterpret_cast<PyObject*>(object != nullptr ? object : current_frame_object()));
     const Ref passes = Ref::steal(PyObject_CallFunctionObjArgs(
-        parts.failed.get(), plan, frame_object ? frame_object.get() : Py_None,
-        snapshot ? snapshot.get() : Py_None, error ? error.get() : Py_None, nullptr));
+        way.failed, plan, frame_object ? frame_object.get() : Py_None, snapshot ? snapshot.get() : Py_None,
+        error ? error.get() : Py_None, nullptr));
     if (!passes && !PyErr_ExceptionMatches(PyExc_RecursionError) &&
         !PyErr_ExceptionMatches(PyExc_MemoryError)) {
         return End::kFailed;  // a signal's handler has struck just now
     }
     if (passes.get() == Py_True && error) {
-        restore_error(error.release());
+        restore_error(Ref(error).release());
         return End::kFailed;
     }
     PyErr_Clear();

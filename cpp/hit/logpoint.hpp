@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "hit/parts.hpp"
+#include "hit/handover.hpp"
 
 namespace tracepoints {
 
@@ -11,13 +11,20 @@ class Logpoint {
 public:
     enum class End { kTaken, kDropped, kOverBudget, kPython, kFailed };
 
+    // What a gate brings: `failed` is called with what came out of a hit (`pipeline.Gate.fail`).
+    struct Way {
+        const HitParts& parts;
+        Handover::Emitted emitted;
+        PyObject* failed;
+    };
+
     // Of a `pipeline.Plan`: null where hits of it are Python's, or with an error.
     static std::unique_ptr<Logpoint> make(PyObject* plan);
 
     // `kPython`: nothing has been done yet. `kFailed`: what came is for the application, and set; all else
-    // that may fail has been counted by `HitParts::failed`, and ends as `kTaken`. The frame's object is made
-    // where it is needed, if there is none yet.
-    End hit(const HitParts& parts, PyObject* plan, Frame* frame, PyFrameObject* object) const;
+    // that may fail has been counted by `failed`, and ends as `kTaken`. The frame's object is made where it
+    // is needed, if there is none yet.
+    End hit(const Way& way, PyObject* plan, Frame* frame, PyFrameObject* object) const;
 
 private:
     PyObject* snapshot(const HitParts& parts, Frame* frame, PyObject* rendered, PyObject* now) const;

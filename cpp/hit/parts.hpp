@@ -1,23 +1,24 @@
-// What the hits of one gate need of Python: what `pipeline.Gate.hit_parts` gives.
+// What hits that are made in C++ need of Python, the same for all gates: what `debugger.gating` gives.
 #pragma once
 
-#include <memory>
-
+#include "gate/governor.hpp"
+#include "hit/span.hpp"
 #include "ref.hpp"
 
 namespace tracepoints {
 
 struct HitParts {
-    // Null with a Python error.
-    static std::unique_ptr<HitParts> make(PyObject* parts);
-    // For the collector: some of them lead back to the gate.
+    // Of the tuple that `gating._hit_parts` makes. False with a Python error.
+    bool fill(PyObject* parts);
+    // For the collector: some of them lead back to the gates.
     int traverse(visitproc visit, void* arg) const;
 
     Ref snapshot;       // the class
-    Ref allows, spend;  // of the governor
-    Ref submit;         // of the emitter
-    Ref emitted;        // counts a hit, and answers how many there were
-    Ref observe;        // of the self metrics
+    Ref governor;       // a compiled one
+    Ref emitter;
+    Ref span_parts;     // what `span` was made of
+    Ref observe;        // remembers the seconds that a hit took
+    Ref poke;           // tells that a probe wants something done
     Ref function_name;  // of a code object
     Ref label;          // of the policy
     Ref labels;         // its memory: a dict
@@ -25,7 +26,11 @@ struct HitParts {
     Ref threads;        // ident → thread: `threading._active`
     Ref plain_threads;  // the classes whose threads have their name in ``_name``
     Ref task_name;
-    Ref failed;  // what is to be done when a hit has failed
+    CurrentSpan span;
 };
+
+// The Python object around them; they live as long as it.
+bool is_hit_parts(PyObject* object) noexcept;
+const HitParts& hit_parts_of(PyObject* object) noexcept;
 
 }  // namespace tracepoints

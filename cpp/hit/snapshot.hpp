@@ -49,6 +49,12 @@ public:
         *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(snapshot) +
                                       offsets_[static_cast<std::size_t>(slot)]) = value;
     }
+    // The same where there is something already.
+    void replace(PyObject* snapshot, Slot slot, Ref value) const {
+        auto** const at = reinterpret_cast<PyObject**>(reinterpret_cast<char*>(snapshot) +
+                                                       offsets_[static_cast<std::size_t>(slot)]);
+        const Ref before = Ref::steal(std::exchange(*at, value.release()));
+    }
 
 private:
     PyTypeObject* type_ = nullptr;

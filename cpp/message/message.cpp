@@ -7,6 +7,7 @@
 #include "capture/knowledge.hpp"
 #include "expression/condition.hpp"
 #include "expression/value.hpp"
+#include "message/text.hpp"
 #include "parts.hpp"
 
 namespace tracepoints {
@@ -28,9 +29,11 @@ class Message {
 public:
     bool read(PyObject* parts, PyObject* policy) {
         knowledge_ = Knowledge::of(policy);
-        empty_ = Ref::steal(PyUnicode_FromStringAndSize(nullptr, 0));
         null_ = Ref::steal(PyUnicode_InternFromString("null"));
-        if (knowledge_ == nullptr || !empty_ || !null_) {
+        none_ = Ref::steal(PyUnicode_InternFromString("None"));
+        true_ = Ref::steal(PyUnicode_InternFromString("True"));
+        false_ = Ref::steal(PyUnicode_InternFromString("False"));
+        if (knowledge_ == nullptr || !null_ || !none_ || !true_ || !false_) {
             return false;
         }
         for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(parts); ++at) {
@@ -38,6 +41,9 @@ public:
             Piece piece;
             if (PyUnicode_CheckExact(part)) {
                 piece.literal = Ref::borrow(part);
+                if (!names_.learn(part, *knowledge_)) {
+                    return false;
+                }
             } else {
                 piece.field = Condition::make(part);
                 ++fields_;
@@ -52,37 +58,34 @@ public:
 
     // (message, fields), or None; null with an error that is none of the application's.
     PyObject* render(Frame* frame) const {
-        Ref fields = Ref::steal(PyList_New(0));
-        Ref texts = Ref::steal(PyList_New(0));
-        if (!fields || !texts) {
+        const Ref fields = Ref::steal(PyList_New(fields_));
+        if (!fields) {
             return nullptr;
         }
-        Py_ssize_t length = 0;
+        Text text;
+        Py_ssize_t at = 0;
         for (const Piece& piece : pieces_) {
-            Ref text = piece.literal;
-            if (piece.field != nullptr) {
-                Ref value;
-                if (!print(*piece.field, frame, text, value)) {
-                    return defer();
-                }
-                if (PyList_Append(fields.get(), value.get()) < 0) {
+            if (piece.field == nullptr) {
+                if (!text.add(piece.literal.get())) {
                     return nullptr;
                 }
+                continue;
             }
-            length += PyUnicode_GET_LENGTH(text.get());
-            if (PyList_Append(texts.get(), text.get()) < 0) {
-                return nullptr;
+            Ref value;
+            if (!print(*piece.field, frame, text, value)) {
+                return defer();
             }
+            PyList_SET_ITEM(fields.get(), at++, value.release());
         }
-        if (length > kLongestText) {
+        if (text.length() > kLongestText) {
             return defer();
         }
-        const Ref message = Ref::steal(PyUnicode_Join(empty_.get(), texts.get()));
+        const Ref message = Ref::steal(text.finish());
         if (!message) {
             return nullptr;
         }
         // Once more as a whole: a secret may be put together from parts.
-        if ((pieces_.size() != 1 || fields_ == 0) && !knowledge_->is_harmless(message.get())) {
+        if ((pieces_.size() != 1 || fields_ == 0) && !knowledge_->is_harmless(message.get(), &names_)) {
             return defer();
         }
         return PyTuple_Pack(2, message.get(), fields.get());
@@ -94,7 +97,7 @@ private:
         Py_RETURN_NONE;
     }
 
-    bool print(const Condition& field, Frame* frame, Ref& text, Ref& value) const {
+    bool print(const Condition& field, Frame* frame, Text& text, Ref& value) const {
         Value found;
         if (!field.evaluate(frame, found)) {
             return false;
@@ -107,47 +110,30 @@ private:
                     return false;
                 }
                 value = object == nullptr ? Ref::steal(PyLong_FromLongLong(number)) : Ref::borrow(object);
-                text = Ref::steal(PyUnicode_FromFormat("%lld", number));
-                break;
-            case Kind::kFloat: return print_float(object, text, value);
+                return value && text.add(number);
+            case Kind::kFloat: {
+                const double real = PyFloat_AS_DOUBLE(object);
+                value = Ref::borrow(object);
+                return real > -static_cast<double>(kLarge) && real < static_cast<double>(kLarge) &&
+                       text.add(real);
+            }
             case Kind::kText:
-                if (PyUnicode_GET_LENGTH(object) > kLongestText || !knowledge_->is_harmless(object)) {
-                    return false;
-                }
-                text = value = Ref::borrow(object);
-                break;
+                value = Ref::borrow(object);
+                return PyUnicode_GET_LENGTH(object) <= kLongestText && knowledge_->is_harmless(object) &&
+                       text.add(object);
             case Kind::kBool:
                 value = Ref::borrow(object);
-                text = Ref::steal(PyUnicode_FromString(object == Py_True ? "True" : "False"));
-                break;
-            case Kind::kNone:
-                value = null_;
-                text = Ref::steal(PyUnicode_FromString("None"));
-                break;
+                return text.add(object == Py_True ? true_.get() : false_.get());
+            case Kind::kNone: value = null_; return text.add(none_.get());
             default: return false;
         }
-        return text && value;
-    }
-
-    static bool print_float(PyObject* object, Ref& text, Ref& value) {
-        const double number = PyFloat_AS_DOUBLE(object);
-        if (!(number > -static_cast<double>(kLarge) && number < static_cast<double>(kLarge))) {
-            return false;
-        }
-        char* digits = PyOS_double_to_string(number, 'r', 0, Py_DTSF_ADD_DOT_0, nullptr);
-        if (digits == nullptr) {
-            return false;
-        }
-        text = Ref::steal(PyUnicode_FromString(digits));
-        PyMem_Free(digits);
-        value = Ref::borrow(object);
-        return static_cast<bool>(text);
     }
 
     std::vector<Piece> pieces_;
     std::shared_ptr<Knowledge> knowledge_;
-    Ref empty_, null_;
-    int fields_ = 0;
+    HarmlessNames names_;
+    Ref null_, none_, true_, false_;
+    Py_ssize_t fields_ = 0;
 };
 
 struct MessageObject {

@@ -15,10 +15,10 @@ from otel_tracepoints.allowance import STOP_TIMEOUT
 from otel_tracepoints.config import Settings
 from otel_tracepoints.control import ControlServer
 from otel_tracepoints.debugger import Debugger, Parts
+from otel_tracepoints.debugger.gating import governor_for
 from otel_tracepoints.errors import ConfigError
 from otel_tracepoints.foundation import Foundation
 from otel_tracepoints.health import Facts, health
-from otel_tracepoints.limits import Governor
 from otel_tracepoints.model import Outcome, Probe, ProbeType
 from otel_tracepoints.probes.registry import Registry
 from otel_tracepoints.probes.resolver import Resolver
@@ -59,7 +59,7 @@ class Agent:
                 emitter=self._emitter,
                 policy=self._policy,
                 redaction_problem=foundation.redaction_problem,
-                governor=Governor(settings.max_overhead_percent),
+                governor=governor_for(settings.max_overhead_percent, self._engine.native),
                 max_pause_ns=int(settings.max_pause_ms * 1_000_000),
                 value_callback=value_callback,
                 message_callback=message_callback,

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from types import CodeType, FrameType
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from otel_tracepoints.capture.collector import Collector
 from otel_tracepoints.capture.message import MessageRenderer
@@ -26,7 +26,7 @@ from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.limits import Governor, HitBudget, PauseClock, TokenBucket
 from otel_tracepoints.model import Snapshot
 from otel_tracepoints.probes.registry import Counts, Entry, LastError
-from otel_tracepoints.thread_names import PLAIN_THREADS, redacted_task_name, task_name, thread_name
+from otel_tracepoints.thread_names import task_name, thread_name
 
 _get_ident = threading.get_ident
 _now = time.monotonic
@@ -158,27 +158,6 @@ class Gate:
         self._counts.capture_error.take()
         self._fail_quietly(plan, frame, "snapshot", error)
         return False
-
-    @property
-    def hit_parts(self) -> Tuple[Any, ...]:
-        """What a compiled gate needs for the hits that it makes itself (``cpp/hit/parts.hpp``)."""
-        services, policy = self._services, self._services.policy
-        return (
-            Snapshot,
-            services.governor.allows,
-            services.governor.spend,
-            services.emitter.submit,
-            self._counts.emitted.take,
-            services.observe,
-            services.function_name,
-            policy.label,
-            policy.labels,
-            thread_name,
-            threading._active,  # type: ignore[attr-defined]
-            PLAIN_THREADS,
-            redacted_task_name(policy.text),
-            self.fail,
-        )
 
     def fail(self, plan: Plan, frame: FrameType, snapshot: Optional[Snapshot], error: BaseException) -> bool:
         """What came out of a hit in C++, which may have been emitted: whether it is for the application."""

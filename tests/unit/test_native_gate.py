@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_tracepoints.capture.redaction import RedactionPolicy
+from otel_tracepoints.debugger.gating import Gating, governor_for
 from otel_tracepoints.errors import EvaluationError
-from otel_tracepoints.limits import Governor, HitBudget, TokenBucket
+from otel_tracepoints.limits import HitBudget, TokenBucket
 from otel_tracepoints.model import Outcome, RateLimit
 from otel_tracepoints.pipeline import Gate, HitServices
 from otel_tracepoints.probes.registry import Counts
@@ -69,6 +70,12 @@ class Taking:
         return True
 
 
+class Engine(NamedTuple):
+    """As far as gates are concerned."""
+
+    native: Any
+
+
 class Rig(NamedTuple):
     """A gate whose hits are only counted."""
 
@@ -93,7 +100,7 @@ def rig(
     counts = Counts()
     services = HitServices(
         Taking(),
-        Governor(100),
+        governor_for(100, native if compiled else None),
         RedactionPolicy.build((), (), ()),
         lambda code: "f",
         10**9,
@@ -120,7 +127,8 @@ def rig(
 
     rest = gate = Counting(counts, services)
     if compiled:
-        gate = native.Gate(rest, counts)
+        gating = Gating(Engine(native), services)  # type: ignore[arg-type]
+        gate = native.Gate(rest, counts, gating.parts)
     gate.plan = plan
     return Rig(gate, counts, told, condition, plan, rest)
 

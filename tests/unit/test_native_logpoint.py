@@ -5,89 +5,20 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List
 
 import pytest
+from tests.support import hit_rig
+from tests.support.hit_rig import Rig, facts
 
-from otel_tracepoints.capture.redaction import RedactionPolicy
-from otel_tracepoints.debugger.gating import Gating
-from otel_tracepoints.debugger.planning import Planner
 from otel_tracepoints.limits import Governor
-from otel_tracepoints.model import Probe, RateLimit, Snapshot
-from otel_tracepoints.pipeline import HitServices
-from otel_tracepoints.probes.registry import Entry
+from otel_tracepoints.model import Snapshot
 
 native = pytest.importorskip("otel_tracepoints.engine._native", reason="no compiled engine here")
 
 
-class Emitter:
-    """Keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.taken: List[Snapshot] = []
-        self.answer: Any = True
-
-    def submit(self, snapshot: Snapshot, emitted_before: Callable[[], int]) -> bool:
-        if isinstance(self.answer, BaseException):
-            raise self.answer
-        if self.answer:
-            snapshot.hit_count = emitted_before() + 1
-            self.taken.append(snapshot)
-        return bool(self.answer)
-
-
-class Engine:
-    """As far as gates are concerned."""
-
-    def __init__(self, native: Any) -> None:
-        self.native = native
-
-
-class Rig(NamedTuple):
-    gate: Any
-    entry: Entry
-    emitter: Emitter
-    failed: List[str]
-    observed: List[float]
-
-    def hit(self, a: Any = 1, b: Any = 2.5, items: Any = ()) -> Optional[Snapshot]:
-        assert (a, b, items) is not None
-        before = len(self.emitter.taken)
-        self.gate(sys._getframe())
-        return self.emitter.taken[-1] if len(self.emitter.taken) > before else None
-
-    def counts(self) -> Dict[str, int]:
-        return {name: n for name, n in self.entry.counts.as_dict().items() if n}
-
-
-def rig(compiled: bool, governor: Optional[Governor] = None, **probe: Any) -> Rig:
-    policy = RedactionPolicy.build((), (), ())
-    fields = {"message": "a={a} b={b}", "rate_limit": RateLimit(1e9, 10**9), **probe}
-    definition = Probe(id="p", file="f.py", line=7, **fields)
-    entry = Entry(definition, "/f.py", 0.0)
-    emitter, failed, observed = Emitter(), [], []
-    services = HitServices(
-        emitter,  # type: ignore[arg-type]
-        governor or Governor(100),
-        policy,
-        lambda code: f"mod.{code.co_name}",
-        0,
-        lambda _: None,
-        lambda plan, frame, kind, error: failed.append(f"{kind}: {error}"),
-        observed.append,
-    )
-    engine: Any = Engine(native if compiled else None)
-    gating = Gating(engine, services)
-    gate = gating.gate(entry.counts)
-    planner = Planner(policy, services.function_name, native=engine.native)
-    gate.plan = planner.plan(entry, gating.bucket(definition.rate_limit))
-    return Rig(gate, entry, emitter, failed, observed)
-
-
-def facts(snapshot: Optional[Snapshot]) -> Dict[str, Any]:
-    """All of it but the time."""
-    assert snapshot is not None
-    return {name: getattr(snapshot, name) for name in Snapshot.__slots__ if name != "timestamp_ns"}
+def rig(compiled: bool, governor: Any = None, **probe: Any) -> Rig:
+    return hit_rig.rig(native if compiled else None, governor, **probe)
 
 
 @pytest.mark.parametrize(
@@ -193,11 +124,11 @@ def test_what_is_for_the_application_passes_through_a_hit() -> None:
 def test_the_governor_is_asked_first_and_told_last() -> None:
     """A hit that is over the budget is counted as that; others pay for their time."""
     clock: List[int] = [0]
-    governor = Governor(1, lambda: clock[0])
+    governor = native.Governor(1, lambda: clock[0])
     compiled = rig(True, governor)
-    before = governor._credit
-    assert compiled.hit() is not None and governor._credit < before
-    governor._credit = -1.0
+    before = governor.credit
+    assert compiled.hit() is not None and governor.credit < before
+    governor.spend(Governor.BURST_NS)
     assert compiled.hit() is None
     assert compiled.counts() == {"emitted": 1, "overBudget": 1}
 

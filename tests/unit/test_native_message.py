@@ -206,3 +206,40 @@ def test_nothing_is_kept_alive() -> None:
     for _ in range(100):
         message.render(frame)
     assert {"text": sys.getrefcount(text), "frame": sys.getrefcount(frame)} == before
+
+
+@settings(max_examples=EXAMPLES * 3)
+@given(
+    st.one_of(
+        st.floats(-1e12, 1e12),
+        st.builds(
+            lambda units, places: units / 10**places, st.integers(-(10**13), 10**13), st.integers(0, 9)
+        ),
+        st.builds(
+            lambda units, by: units * by, st.integers(-999, 999), st.sampled_from([0.1, 0.07, 1e-4, 1e-5])
+        ),
+    )
+)
+@example(-0.0)
+@example(1e-4)
+@example(9.999e-5)
+@example(999999999.9999999)
+@example(1e9)
+@example(0.30000000000000004)
+def test_numbers_are_written_as_python_writes_them(number: float) -> None:
+    """Digit for digit, short decimals and long ones."""
+    frame = frame_of(number, int(number), "")
+    said = compiled("{a} {b}", frame)
+    if said is not None:
+        assert said[0] == f"{number!r} {int(number)}" == python("{a} {b}", frame).message
+    assert said is not None or abs(number) >= 10**12 or len(repr(number)) > 12  # like a card's number
+
+
+@given(st.lists(st.sampled_from(["x" * 100, "é" * 60, "\U0001f600", "plain ", ""]), max_size=12))
+def test_long_messages_and_all_scripts_are_put_together(texts: List[str]) -> None:
+    """In whatever order they come, and whatever fits into what is kept at hand."""
+    message = "".join(f"{text}{{a}}" for text in texts) or "nothing"
+    frame = frame_of("abcé", 1, "")
+    said = compiled(message, frame)
+    assert said is None or said[0] == python(message, frame).message == message.replace("{a}", "abcé")
+    assert said is not None or len(message) > 512

@@ -1,14 +1,17 @@
-"""Which gate stands at a probe: that of Python, or the compiled one in front of it."""
+"""Which gate stands at a probe, that of Python or the compiled one before it, and what they count with."""
 
 from __future__ import annotations
 
-from typing import Any, Optional, Protocol, Union
+import threading
+from typing import Any, Optional, Protocol, Tuple, Union
 
+from otel_tracepoints.emission.spans import span_parts
 from otel_tracepoints.engine.base import Engine, Handler
-from otel_tracepoints.limits import TokenBucket
-from otel_tracepoints.model import RateLimit
+from otel_tracepoints.limits import Governor, TokenBucket
+from otel_tracepoints.model import RateLimit, Snapshot
 from otel_tracepoints.pipeline import Gate, HitServices, Plan
 from otel_tracepoints.probes.registry import Counts
+from otel_tracepoints.thread_names import PLAIN_THREADS, redacted_task_name, thread_name
 
 
 class CompiledGate(Protocol):
@@ -30,19 +33,29 @@ def handler_of(gate: AnyGate) -> Handler:
     return gate.__call__ if type(gate) is Gate else gate
 
 
+def governor_for(percent: float, native: Optional[Any]) -> Governor:
+    """The governor of a process, compiled where its gates are."""
+    if native is None:
+        return Governor(percent)
+    compiled: Governor = native.Governor(percent)
+    return compiled
+
+
 class Gating:
     """Makes gates and what they count with, as the engine wants them."""
 
     def __init__(self, engine: Engine, services: HitServices) -> None:
         self._native = engine.native
         self._services = services
+        #: What compiled gates share.
+        self.parts: Any = None if self._native is None else self._native.HitParts(_hit_parts(services))
 
     def gate(self, counts: Counts) -> AnyGate:
         """A gate that is off."""
         gate = Gate(counts, self._services)
         if self._native is None:
             return gate
-        compiled: CompiledGate = self._native.Gate(gate, counts)
+        compiled: CompiledGate = self._native.Gate(gate, counts, self.parts)
         return compiled
 
     def bucket(self, limit: RateLimit) -> TokenBucket:
@@ -51,3 +64,23 @@ class Gating:
             return TokenBucket(limit)
         compiled: TokenBucket = self._native.TokenBucket(limit)
         return compiled
+
+
+def _hit_parts(services: HitServices) -> Tuple[Any, ...]:
+    """What compiled gates need for the hits that they make themselves (``cpp/hit/parts.hpp``)."""
+    policy = services.policy
+    return (
+        Snapshot,
+        services.governor,
+        services.emitter,
+        span_parts(),
+        services.observe,
+        services.poke,
+        services.function_name,
+        policy.label,
+        policy.labels,
+        thread_name,
+        threading._active,  # type: ignore[attr-defined]
+        PLAIN_THREADS,
+        redacted_task_name(policy.text),
+    )

@@ -20,7 +20,7 @@ from otel_tracepoints.emission import bridge, resource
 from otel_tracepoints.emission.accounts import Accounts
 from otel_tracepoints.emission.delivery import ApplicationDelivery, Delivery, SinkDelivery
 from otel_tracepoints.emission.hitlog import HitLog, HitPage
-from otel_tracepoints.emission.intake import Intake
+from otel_tracepoints.emission.intake import Intake, WayIn
 from otel_tracepoints.emission.link import Link
 from otel_tracepoints.emission.metrics import HitCounts, Reading, SelfMetrics
 from otel_tracepoints.emission.recorder import Recorder
@@ -73,6 +73,8 @@ class Emitter:
         self._running = False
         #: Holds one ticket while threads have to be started by the next hit (after a fork).
         self._revive: List[None] = []
+        #: For compiled hits: the way past `submit`. None while that has to be called.
+        self.way_in: Optional[WayIn] = None
         self._threads: List[OwnThread] = []
         self._accounts = Accounts(self._settings.queue_size)
         self._log = HitLog()
@@ -87,6 +89,7 @@ class Emitter:
             else ApplicationDelivery(self._limit)
         )
         self._intake = Intake(self._accounts, self._recorder, self._delivery, self._limit)
+        self.way_in = self._intake.way_in(self._metrics.observe)
         self._worker = ExportWorker(
             self._outbox,
             self._delivery,
@@ -161,6 +164,7 @@ class Emitter:
             if self._closed:
                 return
             self._closed = True
+            self.way_in = None
         deadline = time.monotonic() + max(0.0, timeout - _TO_END)
         self._worker.begin_stop(deadline)
         self._recorder.seal()
@@ -184,6 +188,7 @@ class Emitter:
         if self._link is not None:
             self._link.abandon()
         self._reset()
+        self.way_in = None
         if alive:
             self._metrics.start()
             self._revive.append(None)
@@ -242,6 +247,8 @@ class Emitter:
             # A child of multiprocessing ends by os._exit, past atexit; this it still runs.
             multiprocessing.Finalize(None, self.stop, exitpriority=100)
         self._running = start_from_hit_path(self._start_revived)
+        if not self._closed:
+            self.way_in = self._intake.way_in(self._metrics.observe)
 
     # The threads.
 

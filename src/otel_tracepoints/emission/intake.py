@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from itertools import starmap
-from typing import Any, Callable, List
+from typing import Any, Callable, List, NamedTuple, Tuple
 
 from otel_tracepoints.emission.accounts import Accounts
 from otel_tracepoints.emission.delivery import Delivery
@@ -16,6 +16,26 @@ from otel_tracepoints.model import ProbeType, Report, Snapshot
 
 #: Makes ``starmap`` call once, without arguments.
 _ONCE = ((),)
+
+
+class WayIn(NamedTuple):
+    """What a compiled hit needs to put itself into the queue, as `Intake.submit` does.
+
+    All are functions in C, and a compiled hit calls nothing else in between: so nothing that a signal's
+    handler raises can come there, and `submit`'s care is not needed.
+    """
+
+    #: Takes a free place, or raises IndexError.
+    take_place: Callable[[], None]
+    give_place_back: Callable[[None], None]
+    #: Takes a hit and its `Way`.
+    arrived: Callable[[Tuple[Any, Way]], None]
+    #: Wakes the recorder.
+    mark: Callable[[None], None]
+    queued: Way
+    delivery: Delivery
+    #: Remembers how many seconds a hit took.
+    observe: Callable[[float], None]
 
 
 class Intake:
@@ -64,6 +84,19 @@ class Intake:
                 self._places.extend(place)
             raise
         return True
+
+    def way_in(self, observe: Callable[[float], None]) -> WayIn:
+        """For hits in C++."""
+        places, recorder = self._places, self._recorder
+        return WayIn(
+            self._take_place,
+            places.append,
+            recorder.arrived,
+            recorder.mark,
+            Way.QUEUED,
+            self._delivery,
+            observe,
+        )
 
     def report(self, report: Report) -> None:
         """Take a report, unless too many wait."""

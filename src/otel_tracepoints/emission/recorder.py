@@ -40,16 +40,19 @@ class Recorder:
         self._outbox = outbox
         self._arrived: Deque[Tuple[Union[Snapshot, Report], Way]] = deque()
         self._marks: Any = SimpleQueue()
+        #: The two halves of `add`, for compiled hits.
+        self.arrived = self._arrived.append
+        self.mark: Callable[[None], None] = self._marks.put
         self._ticked = False
         self._sealed = False
         self._listeners: List[Callable[[], None]] = []
 
     def add(self, what: Union[Snapshot, Report], way: Way) -> None:
         """Hit path: neither blocks nor raises."""
-        self._arrived.append((what, way))
+        self.arrived((what, way))
         # Always, though once would do for many: a flag that says so would be wrong for ever if a
         # signal's exception came between it and the mark.
-        self._marks.put(None)
+        self.mark(None)
 
     def run(self) -> None:
         """Until `seal`."""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import weakref
+from contextvars import ContextVar
 from types import FrameType
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
+from opentelemetry.sdk.trace import _Span
+from opentelemetry.trace import propagation as trace_propagation
 
 from otel_tracepoints.model import TraceContext
 
@@ -24,6 +29,33 @@ _dict_get = dict.get
 def current_span() -> Any:
     """The span of this thread or task; a non-recording one if there is none. Takes no lock."""
     return trace_api.get_current_span()
+
+
+class SpanParts(NamedTuple):
+    """Where a compiled hit finds what `current_span` and `context_of` find."""
+
+    variable: Any
+    context: type
+    key: str
+    #: Classes whose ``get_span_context`` gives what is in ``_context``.
+    spans: Tuple[type, ...]
+    span_context: type
+    made: type
+
+
+def span_parts() -> Optional[SpanParts]:
+    """None where OpenTelemetry keeps its context in another way than in a context variable."""
+    runtime = getattr(context_api, "_RUNTIME_CONTEXT", None)
+    variable = getattr(runtime, "_current_context", None)
+    if type(runtime) is not ContextVarsRuntimeContext or type(variable) is not ContextVar:
+        return None
+    ids = trace_api.SpanContext(1, 2, is_remote=False, trace_flags=trace_api.TraceFlags(1))
+    if tuple.__getitem__(ids, slice(4)) != (1, 2, False, 1):  # it is not the tuple that it was up to 1.45
+        return None
+    spans = (trace_api.NonRecordingSpan, _Span)
+    return SpanParts(
+        variable, context_api.Context, trace_propagation._SPAN_KEY, spans, type(ids), TraceContext
+    )
 
 
 def context_of(span: Any) -> Optional[TraceContext]:

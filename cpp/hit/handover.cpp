@@ -1,0 +1,77 @@
+#include "hit/handover.hpp"
+
+#include "hit/snapshot.hpp"
+
+namespace tracepoints {
+
+namespace {
+
+// Where they are in `emission.intake.WayIn`.
+enum { kTakePlace, kGivePlaceBack, kArrived, kMark, kQueued, kDelivery, kObserve, kWays };
+
+}  // namespace
+
+Handover::Handover(const HitParts& parts) : parts_(parts) {
+    static PyObject* const field = PyUnicode_InternFromString("way_in");
+    way_ = Ref::steal(PyObject_GetAttr(parts.emitter.get(), field));
+    if (!way_ || !PyTuple_Check(way_.get()) || PyTuple_GET_SIZE(way_.get()) != kWays) {
+        PyErr_Clear();
+        way_.reset();
+    }
+}
+
+// Whether log records leave as such: else a hit within a span may have to become an event of it.
+bool Handover::takes_logs() const {
+    static PyObject* const field = PyUnicode_InternFromString("events_only");
+    const Ref only_events = Ref::steal(PyObject_GetAttr(part(kDelivery), field));
+    PyErr_Clear();
+    return only_events.get() == Py_False;
+}
+
+Handover::End Handover::by_python(PyObject* snapshot, PyObject* take) const {
+    const Ref submit = Ref::steal(PyObject_GetAttrString(parts_.emitter.get(), "submit"));
+    const Ref taken =
+        Ref::steal(submit ? PyObject_CallFunctionObjArgs(submit.get(), snapshot, take, nullptr) : nullptr);
+    if (!taken) {
+        return End::kFailed;
+    }
+    return taken.get() == Py_True ? End::kTaken : End::kFull;
+}
+
+Handover::End Handover::submit(PyObject* snapshot, const Emitted& emitted) const {
+    Ref trace = way_ ? parts_.span.trace() : Ref();
+    if (!trace || (trace.get() != Py_None && !takes_logs())) {
+        return by_python(snapshot, emitted.take);
+    }
+    const Ref record = Ref::steal(PyTuple_Pack(2, snapshot, part(kQueued)));
+    const Ref place = Ref::steal(record ? call_none(part(kTakePlace)) : nullptr);
+    if (!place) {
+        if (record && PyErr_ExceptionMatches(PyExc_IndexError)) {
+            PyErr_Clear();
+            return End::kFull;
+        }
+        return End::kFailed;
+    }
+    const Ref before = Ref::steal(Py_TYPE(emitted.numbers)->tp_iternext(emitted.numbers));
+    Ref number = Ref::steal(before ? PyLong_FromLongLong(PyLong_AsLongLong(before.get()) + 1) : nullptr);
+    if (!number) {  // no memory for it
+        const PendingError error;
+        const Ref given = Ref::steal(call_one(part(kGivePlaceBack), Py_None));
+        return End::kFailed;
+    }
+    const SnapshotMaker& make = snapshot_maker();
+    make.replace(snapshot, Slot::kTrace, std::move(trace));
+    make.replace(snapshot, Slot::kHitCount, std::move(number));
+    const Ref added = Ref::steal(call_one(part(kArrived), record.get()));
+    const Ref marked = Ref::steal(added ? call_one(part(kMark), Py_None) : nullptr);
+    return marked ? End::kTaken : End::kFailed;
+}
+
+bool Handover::observe(double seconds) const {
+    const Ref value = Ref::steal(PyFloat_FromDouble(seconds));
+    PyObject* const observe = way_ ? part(kObserve) : parts_.observe.get();
+    const Ref done = Ref::steal(value ? call_one(observe, value.get()) : nullptr);
+    return static_cast<bool>(done);
+}
+
+}  // namespace tracepoints
