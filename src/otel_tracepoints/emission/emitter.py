@@ -24,11 +24,10 @@ from otel_tracepoints.emission.intake import Intake, WayIn
 from otel_tracepoints.emission.link import Link
 from otel_tracepoints.emission.metrics import HitCounts, Reading, SelfMetrics
 from otel_tracepoints.emission.recorder import Recorder
-from otel_tracepoints.emission.spans import context_of, current_span, inside_telemetry
+from otel_tracepoints.emission.spans import current_trace, inside_telemetry
 from otel_tracepoints.emission.threads import OwnThread, start_from_hit_path, start_thread
 from otel_tracepoints.emission.transport import Verdict
 from otel_tracepoints.emission.worker import ExportWorker, Health, MetricSchedule, Stop
-from otel_tracepoints.interrupts import is_from_signal
 from otel_tracepoints.model import Outcome, Report, Snapshot, TraceContext
 
 #: Seconds of the time for stopping that are kept for ending a request that hangs.
@@ -225,12 +224,7 @@ class Emitter:
 
     def current_trace(self) -> Optional[TraceContext]:
         """The ids of the span that is current in this thread or task; safe on the hit path."""
-        try:
-            return context_of(current_span())
-        except Exception as error:  # a span class that is not OpenTelemetry's
-            if is_from_signal(error):
-                raise
-            return None
+        return current_trace()
 
     def inside_telemetry(self, frame: FrameType) -> bool:
         """Whether OpenTelemetry's own code is on this stack, so that no span may be touched."""

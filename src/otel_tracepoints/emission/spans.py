@@ -13,6 +13,7 @@ from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.sdk.trace import _Span
 from opentelemetry.trace import propagation as trace_propagation
 
+from otel_tracepoints.interrupts import is_from_signal
 from otel_tracepoints.model import TraceContext
 
 #: A span keeps 128 events and drops the *oldest* of them: a hot probe must not push out the
@@ -64,6 +65,16 @@ def context_of(span: Any) -> Optional[TraceContext]:
     if not context.trace_id or not context.span_id:
         return None
     return TraceContext(context.trace_id, context.span_id, int(context.trace_flags))
+
+
+def current_trace() -> Optional[TraceContext]:
+    """The ids of the span that is current in this thread or task."""
+    try:
+        return context_of(current_span())
+    except Exception as error:  # a span class that is not OpenTelemetry's
+        if is_from_signal(error):
+            raise
+        return None
 
 
 def inside_telemetry(frame: Optional[FrameType]) -> bool:
