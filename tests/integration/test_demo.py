@@ -14,6 +14,10 @@ import urllib.request
 
 import pytest
 
+from otel_tracepoints.demo import stage
+from otel_tracepoints.demo.processes import free_port
+from otel_tracepoints.demo.run import run
+
 DEMO = [sys.executable, "-m", "otel_tracepoints", "demo"]
 #: Seconds: the promise is 20 on a machine that does nothing else.
 LIMIT = 90
@@ -147,6 +151,16 @@ def test_taken_ports_are_passed_over_and_named(demo):
     for port, who in ((4317, "sink"), (5001, "control API"), (8080, "shop")):
         assert re.search(rf"Port {port} is taken; the {who} takes \d+ instead", out)
     assert "Found: " in out
+
+
+def test_a_port_that_is_lost_before_it_is_used_is_chosen_anew(monkeypatch, capsys):
+    """Another program may take it between the choice and the start: the demo says so, and begins again."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        lost = [held.getsockname()[1]]
+        monkeypatch.setattr(stage, "free_port", lambda *given: lost.pop() if lost else free_port(*given))
+        assert run() == 0
+    out = capsys.readouterr().out
+    assert out.count("Another program took a port meanwhile") == 1 and "Found: " in out
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is a signal on POSIX only")

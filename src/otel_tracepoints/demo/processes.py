@@ -78,6 +78,10 @@ class Child:
         except OSError:
             return []
 
+    def has_said(self, text: str) -> bool:
+        """Whether this stands in the end of its output."""
+        return any(text in line for line in self.last_lines())
+
     def end(self) -> None:
         """Ask it to end, then make it."""
         if self.ended():

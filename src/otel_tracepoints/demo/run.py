@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 from otel_tracepoints.cli.client import DEFAULT_URL, Client, Refused, Unreachable
 from otel_tracepoints.cli.visible import visible
@@ -27,6 +27,8 @@ from otel_tracepoints.demo.stage import Stage, missing_extra
 
 #: Seconds from a request to its last hit in the sink, at most.
 _ARRIVAL_LIMIT = 20.0
+#: How often the two are started at most.
+_ATTEMPTS = 3
 _CUSTOMERS = ("ada", "bob", "cleo")
 _CONDITION = "customer.tier == 'gold'"
 _MESSAGE = "{customer.name} ({customer.tier}, {customer.country}) gets {percent} % off {subtotal}"
@@ -50,20 +52,23 @@ def run(keep: bool = False, *, as_json: bool = False) -> int:
     narrator = Narrator(as_json=as_json)
     with _signals_raise(), tempfile.TemporaryDirectory(prefix="otel-tracepoints-demo-") as directory:
         narrator.say("otel-tracepoints demo: a web shop has a bug; we find it while the shop runs.", "bold")
-        stage: Optional[Stage] = None
+        stages: List[Stage] = []
         try:
-            stage = Stage(Path(directory), narrator.say)
             try:
+                stage = _open(Path(directory), narrator, stages)
                 _play(stage, narrator)
                 if keep:
                     _keep(stage, narrator)
             finally:
                 # Without a word: a reader that has gone must not keep them from being ended.
-                stage.end()
+                for stage in stages:
+                    stage.end()
         except (DemoFailed, Refused, Unreachable) as error:
             sys.stdout.flush()
             print(f"The demo failed: {error}", file=sys.stderr)
-            output = error.output if isinstance(error, DemoFailed) else stage.last_lines() if stage else []
+            output = (
+                error.output if isinstance(error, DemoFailed) else stages[-1].last_lines() if stages else []
+            )
             for line in output:
                 print("  | " + visible(line), file=sys.stderr)
             return 1
@@ -71,12 +76,30 @@ def run(keep: bool = False, *, as_json: bool = False) -> int:
     return 0
 
 
+def _open(directory: Path, narrator: Narrator, stages: List[Stage]) -> Stage:
+    """Sink and shop, running; ``stages`` has what is to be ended.
+
+    Ports are chosen before they can be taken, so all may have to be done again.
+    """
+    while True:
+        stage = Stage(directory / str(len(stages)), narrator.say)
+        stages.append(stage)
+        try:
+            with narrator.busy("Starting the sink …"):
+                stage.start_sink()
+            narrator.say(f"The sink takes OTLP on {stage.sink.url}.")
+            with narrator.busy("Starting the shop: opentelemetry-instrument python -m shop …"):
+                stage.start_shop()
+        except DemoFailed:
+            stage.end()
+            if len(stages) == _ATTEMPTS or not stage.has_lost_a_port():
+                raise
+            narrator.say("Another program took a port meanwhile; once more.")
+        else:
+            return stage
+
+
 def _play(stage: Stage, narrator: Narrator) -> None:
-    with narrator.busy("Starting the sink …"):
-        stage.start_sink()
-    narrator.say(f"The sink takes OTLP on {stage.sink.url}.")
-    with narrator.busy("Starting the shop: opentelemetry-instrument python -m shop …"):
-        stage.start_shop()
     narrator.say(f"The shop is open on {stage.shop.url}, its control API on {stage.control.url}.")
     health = stage.control.get("/health").document
     engine = health.get("engine", {})

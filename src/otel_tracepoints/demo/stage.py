@@ -21,6 +21,7 @@ _SHOP = Path(__file__).resolve().parent / "shop"
 class Stage:
     """Starts the processes, knows their addresses, ends them.
 
+    What a child has said itself is waited for: another program may answer on a port that was free.
     The shop is copied to ``directory`` and run from there: it plays the application of somebody
     else, and inside the agent's own package no probe may be put.
     """
@@ -45,6 +46,7 @@ class Stage:
         """Start the sink and wait until it answers."""
         command = [sys.executable, "-m", "otel_tracepoints", "sink", "--port", str(self._ports[0])]
         child = self._start("sink", command, _environment())
+        wait_for(child, lambda: child.has_said(self.sink.url), _START_LIMIT, "The start of the sink")
         wait_for(child, lambda: _answers(self.sink, "/health"), _START_LIMIT, "The start of the sink")
 
     def start_shop(self) -> None:
@@ -63,6 +65,7 @@ class Stage:
             }
         )
         child = self._start("shop", [*_opentelemetry_instrument(), sys.executable, "-m", "shop"], environment)
+        wait_for(child, lambda: child.has_said(self.shop.url), _START_LIMIT, "The start of the shop")
         wait_for(child, lambda: _answers(self.shop, "/ready"), _START_LIMIT, "The start of the shop")
         try:
             wait_for(
@@ -74,9 +77,11 @@ class Stage:
             ) from None
         pid = self.control.get("/health").document.get("process", {}).get("pid")
         if os.name == "posix" and pid != child.pid:
-            raise DemoFailed(
-                f"Another program (process {pid}) took port {self._ports[1]} meanwhile; try again."
-            )
+            raise DemoFailed(f"Another program (process {pid}) took port {self._ports[1]} meanwhile.")
+
+    def has_lost_a_port(self) -> bool:
+        """Whether, after `end`, somebody else has a port that was free when it was chosen."""
+        return any(free_port(port) != port for port in self._ports)
 
     def line_of(self, file: str, tag: str) -> int:
         """The line of ``shop/<file>`` with the comment ``# PROBE: <tag>``."""
