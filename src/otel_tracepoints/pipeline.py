@@ -39,6 +39,22 @@ class Plan:
     No tuple: on the hit path its attributes would take ten times as long.
     """
 
+    __slots__ = (
+        "bucket",
+        "budget",
+        "collector",
+        "condition",
+        "entry",
+        "file",
+        "line",
+        "renderer",
+        "shown_condition",
+        "shown_tags",
+        "shown_template",
+        "template",
+        "watches",
+    )
+
     entry: Entry
     condition: Optional[Expression]
     bucket: TokenBucket

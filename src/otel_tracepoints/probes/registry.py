@@ -71,7 +71,7 @@ class Entry:
         self.created_ns = time.time_ns()
         self.last_hit_ns: Optional[int] = None
         self.counts = Counts()
-        self.budget = HitBudget(probe.max_hits)
+        self.budget = _budget(probe.max_hits)
         #: On the registry's monotonic clock.
         self.expires_at = _deadline(probe, now)
         self.location: Optional[Location] = None
@@ -155,7 +155,7 @@ class Registry:
         with self._lock:
             before = entry.probe
             if probe.max_hits != before.max_hits:
-                entry.budget = HitBudget(probe.max_hits, entry.counts.emitted.value)
+                entry.budget = _budget(probe.max_hits, entry.counts.emitted.value)
             entry.probe = probe
 
     def set_expiry(self, entry: Entry) -> None:
@@ -209,6 +209,14 @@ class Registry:
 def carries_any(probe: Probe, tags: Iterable[str]) -> bool:
     """Whether the probe carries at least one of the tags."""
     return not set(probe.tags).isdisjoint(tags)
+
+
+#: One for all: it has nothing to count.
+_UNLIMITED = HitBudget(None)
+
+
+def _budget(limit: Optional[int], used: int = 0) -> HitBudget:
+    return _UNLIMITED if limit is None else HitBudget(limit, used)
 
 
 def _deadline(probe: Probe, now: float) -> Optional[float]:
