@@ -30,8 +30,9 @@ bool called(PyObject* answer) noexcept {
 // What came out of a call is for the application (false, and set again), or ends here.
 bool settle(GateObject* gate, const Plan& plan, PyObject* frame) noexcept {
     const Ref error = Ref::steal(take_error());
+    static PyObject* const name = PyUnicode_InternFromString("settle");
     const Ref answer = Ref::steal(
-        PyObject_CallFunctionObjArgs(gate->settle, plan.python.get(), frame, error.get(), nullptr));
+        PyObject_CallMethodObjArgs(gate->rest, name, plan.python.get(), frame, error.get(), nullptr));
     if (!answer) {
         if (!PyErr_ExceptionMatches(PyExc_RecursionError) && !PyErr_ExceptionMatches(PyExc_MemoryError)) {
             return false;  // a signal's handler has struck just now
@@ -54,7 +55,8 @@ bool drop(GateObject* gate, const Plan& plan, PyFrameObject* object) noexcept {
         return true;
     }
     const Ref kept = plan.python;
-    if (called(call_one(gate->tell_rate_limit, kept.get()))) {
+    static PyObject* const name = PyUnicode_InternFromString("tell_rate_limit");
+    if (called(PyObject_CallMethodObjArgs(gate->rest, name, kept.get(), nullptr))) {
         return true;
     }
     return settle(gate, plan, object != nullptr ? reinterpret_cast<PyObject*>(object) : Py_None);
@@ -62,14 +64,14 @@ bool drop(GateObject* gate, const Plan& plan, PyFrameObject* object) noexcept {
 
 // Calls a method of the Python gate with the frame: its answer, or null where nothing more is to be done;
 // `good` is false where what it raised is for the application.
-Ref ask(GateObject* gate, PyObject* method, const Plan& plan, PyFrameObject* object, bool& good) noexcept {
+Ref ask(GateObject* gate, PyObject* name, const Plan& plan, PyFrameObject* object, bool& good) noexcept {
     const Ref frame =
         Ref::borrow(reinterpret_cast<PyObject*>(object != nullptr ? object : current_frame_object()));
     // The plan may be replaced while Python runs.
     const Ref kept = plan.python;
     Ref answer;
     if (frame) {
-        answer = Ref::steal(PyObject_CallFunctionObjArgs(method, kept.get(), frame.get(), nullptr));
+        answer = Ref::steal(PyObject_CallMethodObjArgs(gate->rest, name, kept.get(), frame.get(), nullptr));
     }
     good = answer || settle(gate, plan, frame ? frame.get() : Py_None);
     return answer;
@@ -102,8 +104,9 @@ bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* obje
             return true;
         }
         if (verdict == Verdict::kDefer) {
+            static PyObject* const holds = PyUnicode_InternFromString("holds");
             bool good = true;
-            const Ref answer = ask(gate, gate->holds, plan, object, good);
+            const Ref answer = ask(gate, holds, plan, object, good);
             if (!answer || answer.get() != Py_True) {
                 return good;
             }
@@ -122,8 +125,9 @@ bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* obje
             case Logpoint::End::kPython: break;
         }
     }
+    static PyObject* const admit = PyUnicode_InternFromString("admit");
     bool good = true;
-    ask(gate, gate->admit, plan, object, good);
+    ask(gate, admit, plan, object, good);
     return good;
 }
 

@@ -11,11 +11,9 @@ namespace tracepoints {
 struct GateObject {
     PyObject_HEAD
     vectorcallfunc call;
-    // Bound methods of the `pipeline.Gate` that has the rest of the way.
-    PyObject* holds;
-    PyObject* admit;
-    PyObject* settle;
-    PyObject* tell_rate_limit;
+    // The `pipeline.Gate` that has the rest of the way. Its methods are called by name: bound ones would
+    // be as large as the gate.
+    PyObject* rest;
     // Iterators that count, one an outcome.
     PyObject* reentrant;
     PyObject* condition_false;

@@ -39,16 +39,12 @@ void replace_plan(GateObject* gate, Plan* next) {
 namespace {
 
 PyObject* iterator_of(PyObject* counts, const char* outcome) {
-    const Ref counter = Ref::steal(PyObject_GetAttrString(counts, outcome));
-    if (!counter) {
+    Ref counter = Ref::steal(PyObject_GetAttrString(counts, outcome));
+    if (counter && Py_TYPE(counter.get())->tp_iternext == nullptr) {
+        PyErr_SetString(PyExc_TypeError, "a counter is an iterator");
         return nullptr;
     }
-    Ref numbers = Ref::steal(PyObject_GetAttrString(counter.get(), "numbers"));
-    if (numbers && Py_TYPE(numbers.get())->tp_iternext == nullptr) {
-        PyErr_SetString(PyExc_TypeError, "a counter has an iterator");
-        return nullptr;
-    }
-    return numbers.release();
+    return counter.release();
 }
 
 PyObject* gate_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
@@ -68,10 +64,8 @@ PyObject* gate_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
     new (&gate->rate_limit_told) std::atomic<bool>(false);
     new (&gate->inside) std::atomic<int>(0);
     gate->retired = new std::vector<Plan*>();
-    gate->holds = PyObject_GetAttrString(rest, "holds");
-    gate->admit = PyObject_GetAttrString(rest, "admit");
-    gate->settle = PyObject_GetAttrString(rest, "settle");
-    gate->tell_rate_limit = PyObject_GetAttrString(rest, "tell_rate_limit");
+    gate->rest = rest;
+    Py_INCREF(rest);
     gate->reentrant = iterator_of(counts, "reentrant");
     gate->condition_false = iterator_of(counts, "condition_false");
     gate->rate_limited = iterator_of(counts, "rate_limited");
@@ -91,10 +85,7 @@ int gate_traverse(PyObject* self, visitproc visit, void* arg) {
     if (kInstancesVisitTheirType) {
         Py_VISIT(Py_TYPE(self));
     }
-    Py_VISIT(gate->holds);
-    Py_VISIT(gate->admit);
-    Py_VISIT(gate->settle);
-    Py_VISIT(gate->tell_rate_limit);
+    Py_VISIT(gate->rest);
     const Plan* plan = gate->plan.load();
     if (plan != nullptr) {
         Py_VISIT(plan->python.get());
@@ -104,10 +95,7 @@ int gate_traverse(PyObject* self, visitproc visit, void* arg) {
 
 int gate_clear(PyObject* self) {
     GateObject* gate = as_gate(self);
-    Py_CLEAR(gate->holds);
-    Py_CLEAR(gate->admit);
-    Py_CLEAR(gate->settle);
-    Py_CLEAR(gate->tell_rate_limit);
+    Py_CLEAR(gate->rest);
     Py_CLEAR(gate->reentrant);
     Py_CLEAR(gate->condition_false);
     Py_CLEAR(gate->rate_limited);
