@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <vector>
 
 #include "gate/plan.hpp"
 
@@ -21,6 +20,7 @@ struct GateObject {
     PyObject* capture_error;
     PyObject* over_budget;
     PyObject* dropped;
+    // Null until a plan has hits that are made in C++.
     HitParts* parts;
     std::atomic<Plan*> plan;
     // From the first hit dropped by the rate limit until that has been reported.
@@ -28,7 +28,7 @@ struct GateObject {
     // Hits that are in here now, and plans that were replaced while some were: only without the GIL
     // can a plan be taken away under a hit that has not taken a reference yet.
     std::atomic<int> inside;
-    std::vector<Plan*>* retired;
+    std::atomic<Plan*> retired;
 };
 
 inline GateObject* as_gate(PyObject* self) {

@@ -11,12 +11,9 @@ PyTypeObject* gate_type = nullptr;
 
 namespace {
 
-void free_retired(GateObject* gate) {
-    if (gate->retired != nullptr && gate->inside.load() == 0) {
-        for (Plan* each : *gate->retired) {
-            delete each;
-        }
-        gate->retired->clear();
+void retire(GateObject* gate, Plan* plan) {
+    plan->next_retired = gate->retired.load();
+    while (!gate->retired.compare_exchange_weak(plan->next_retired, plan)) {
     }
 }
 
@@ -24,15 +21,20 @@ void free_retired(GateObject* gate) {
 
 void replace_plan(GateObject* gate, Plan* next) {
     Plan* before = gate->plan.exchange(next);
-    if (before == nullptr) {
-        return;
+    if (before != nullptr) {
+        retire(gate, before);
     }
-    if (gate->inside.load() == 0) {
-        // Whoever comes from here on sees the new one.
-        delete before;
-        free_retired(gate);
-    } else {
-        gate->retired->push_back(before);
+    // Whoever comes from here on sees the new one: if nobody is in here, nobody has one of these.
+    Plan* each = gate->retired.exchange(nullptr);
+    const bool over = gate->inside.load() == 0;
+    while (each != nullptr) {
+        Plan* const plan = each;
+        each = plan->next_retired;
+        if (over) {
+            delete plan;
+        } else {
+            retire(gate, plan);
+        }
     }
 }
 
@@ -63,7 +65,7 @@ PyObject* gate_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
     new (&gate->plan) std::atomic<Plan*>(nullptr);
     new (&gate->rate_limit_told) std::atomic<bool>(false);
     new (&gate->inside) std::atomic<int>(0);
-    gate->retired = new std::vector<Plan*>();
+    new (&gate->retired) std::atomic<Plan*>(nullptr);
     gate->rest = rest;
     Py_INCREF(rest);
     gate->reentrant = iterator_of(counts, "reentrant");
@@ -72,8 +74,6 @@ PyObject* gate_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
     gate->capture_error = iterator_of(counts, "capture_error");
     gate->over_budget = iterator_of(counts, "over_budget");
     gate->dropped = iterator_of(counts, "dropped");
-    const Ref parts = Ref::steal(PyObject_GetAttrString(rest, "hit_parts"));
-    gate->parts = parts ? HitParts::make(parts.get()).release() : nullptr;
     if (PyErr_Occurred() != nullptr) {
         return nullptr;
     }
@@ -102,12 +102,9 @@ int gate_clear(PyObject* self) {
     Py_CLEAR(gate->capture_error);
     Py_CLEAR(gate->over_budget);
     Py_CLEAR(gate->dropped);
-    if (gate->retired != nullptr) {
-        replace_plan(gate, nullptr);
-        free_retired(gate);
-        delete gate->parts;
-        gate->parts = nullptr;
-    }
+    replace_plan(gate, nullptr);
+    delete gate->parts;
+    gate->parts = nullptr;
     return 0;
 }
 
@@ -115,7 +112,6 @@ void gate_dealloc(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     gate_clear(self);
-    delete as_gate(self)->retired;
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -129,13 +125,23 @@ PyObject* gate_plan(PyObject* self, void*) {
     return object;
 }
 
+// Most gates never need them: only where hits are made in C++.
+bool have_parts(GateObject* gate, const Plan& plan) {
+    if (plan.logpoint == nullptr || gate->parts != nullptr) {
+        return true;
+    }
+    const Ref parts = Ref::steal(PyObject_GetAttrString(gate->rest, "hit_parts"));
+    gate->parts = parts ? HitParts::make(parts.get()).release() : nullptr;
+    return gate->parts != nullptr;
+}
+
 int gate_set_plan(PyObject* self, PyObject* value, void*) {
     if (value == nullptr || value == Py_None) {
         replace_plan(as_gate(self), nullptr);
         return 0;
     }
     std::unique_ptr<Plan> plan = Plan::make(value);
-    if (plan == nullptr) {
+    if (plan == nullptr || !have_parts(as_gate(self), *plan)) {
         return -1;
     }
     replace_plan(as_gate(self), plan.release());
