@@ -7,8 +7,9 @@
 namespace {
 
 constexpr bool (*kParts[])(PyObject*) = {
-    tracepoints::add_limits, tracepoints::add_governor, tracepoints::add_hit_parts,  tracepoints::add_gate,
-    tracepoints::add_hook,   tracepoints::add_message,  tracepoints::add_conditions, tracepoints::add_capture,
+    tracepoints::add_limits,    tracepoints::add_counter,    tracepoints::add_governor,
+    tracepoints::add_hit_parts, tracepoints::add_gate,       tracepoints::add_hook,
+    tracepoints::add_message,   tracepoints::add_conditions, tracepoints::add_capture,
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "gate/gate.hpp"
 
 #include "gate/busy.hpp"
+#include "gate/counter.hpp"
 #include "gate/gate_object.hpp"
 
 namespace tracepoints {
@@ -8,16 +9,6 @@ namespace tracepoints {
 thread_local int Busy::depth_ = 0;
 
 namespace {
-
-// Raises a counter by one.
-void count(PyObject* numbers) noexcept {
-    PyObject* number = Py_TYPE(numbers)->tp_iternext(numbers);
-    if (number == nullptr) {
-        PyErr_Clear();  // no memory for a number
-        return;
-    }
-    Py_DECREF(number);
-}
 
 bool called(PyObject* answer) noexcept {
     if (answer == nullptr) {
@@ -30,8 +21,9 @@ bool called(PyObject* answer) noexcept {
 // What came out of a call is for the application (false, and set again), or ends here.
 bool settle(GateObject* gate, const Plan& plan, PyObject* frame) noexcept {
     const Ref error = Ref::steal(take_error());
+    static PyObject* const name = PyUnicode_InternFromString("settle");
     const Ref answer = Ref::steal(
-        PyObject_CallFunctionObjArgs(gate->settle, plan.python.get(), frame, error.get(), nullptr));
+        PyObject_CallMethodObjArgs(gate->rest, name, plan.python.get(), frame, error.get(), nullptr));
     if (!answer) {
         if (!PyErr_ExceptionMatches(PyExc_RecursionError) && !PyErr_ExceptionMatches(PyExc_MemoryError)) {
             return false;  // a signal's handler has struck just now
@@ -54,7 +46,8 @@ bool drop(GateObject* gate, const Plan& plan, PyFrameObject* object) noexcept {
         return true;
     }
     const Ref kept = plan.python;
-    if (called(call_one(gate->tell_rate_limit, kept.get()))) {
+    static PyObject* const name = PyUnicode_InternFromString("tell_rate_limit");
+    if (called(PyObject_CallMethodObjArgs(gate->rest, name, kept.get(), nullptr))) {
         return true;
     }
     return settle(gate, plan, object != nullptr ? reinterpret_cast<PyObject*>(object) : Py_None);
@@ -62,14 +55,14 @@ bool drop(GateObject* gate, const Plan& plan, PyFrameObject* object) noexcept {
 
 // Calls a method of the Python gate with the frame: its answer, or null where nothing more is to be done;
 // `good` is false where what it raised is for the application.
-Ref ask(GateObject* gate, PyObject* method, const Plan& plan, PyFrameObject* object, bool& good) noexcept {
+Ref ask(GateObject* gate, PyObject* name, const Plan& plan, PyFrameObject* object, bool& good) noexcept {
     const Ref frame =
         Ref::borrow(reinterpret_cast<PyObject*>(object != nullptr ? object : current_frame_object()));
     // The plan may be replaced while Python runs.
     const Ref kept = plan.python;
     Ref answer;
     if (frame) {
-        answer = Ref::steal(PyObject_CallFunctionObjArgs(method, kept.get(), frame.get(), nullptr));
+        answer = Ref::steal(PyObject_CallMethodObjArgs(gate->rest, name, kept.get(), frame.get(), nullptr));
     }
     good = answer || settle(gate, plan, frame ? frame.get() : Py_None);
     return answer;
@@ -102,8 +95,9 @@ bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* obje
             return true;
         }
         if (verdict == Verdict::kDefer) {
+            static PyObject* const holds = PyUnicode_InternFromString("holds");
             bool good = true;
-            const Ref answer = ask(gate, gate->holds, plan, object, good);
+            const Ref answer = ask(gate, holds, plan, object, good);
             if (!answer || answer.get() != Py_True) {
                 return good;
             }
@@ -114,7 +108,7 @@ bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* obje
     }
     if (plan.logpoint != nullptr) {
         const Ref kept = plan.python;
-        const Logpoint::Way way{hit_parts_of(gate->parts), {gate->emitted, gate->take_emitted}, gate->failed};
+        const Logpoint::Way way{hit_parts_of(gate->parts), gate->emitted, gate->rest};
         switch (plan.logpoint->hit(way, kept.get(), frame, object)) {
             case Logpoint::End::kTaken: return true;
             case Logpoint::End::kFailed: return false;
@@ -123,8 +117,9 @@ bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* obje
             case Logpoint::End::kPython: break;
         }
     }
+    static PyObject* const admit = PyUnicode_InternFromString("admit");
     bool good = true;
-    ask(gate, gate->admit, plan, object, good);
+    ask(gate, admit, plan, object, good);
     return good;
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <vector>
 
 #include "gate/plan.hpp"
 
@@ -11,12 +10,10 @@ namespace tracepoints {
 struct GateObject {
     PyObject_HEAD
     vectorcallfunc call;
-    // Bound methods of the `pipeline.Gate` that has the rest of the way.
-    PyObject* holds;
-    PyObject* admit;
-    PyObject* settle;
-    PyObject* tell_rate_limit;
-    // Iterators that count, one an outcome.
+    // The `pipeline.Gate` that has the rest of the way. Its methods are called by name: bound ones would
+    // be as large as the gate.
+    PyObject* rest;
+    // Counters, one an outcome.
     PyObject* reentrant;
     PyObject* condition_false;
     PyObject* rate_limited;
@@ -24,9 +21,7 @@ struct GateObject {
     PyObject* over_budget;
     PyObject* dropped;
     PyObject* emitted;
-    // For hits: how Python counts one as emitted, `pipeline.Gate.fail`, and the `HitParts` object.
-    PyObject* take_emitted;
-    PyObject* failed;
+    // What its hits need: a `HitParts` object.
     PyObject* parts;
     std::atomic<Plan*> plan;
     // From the first hit dropped by the rate limit until that has been reported.
@@ -34,7 +29,7 @@ struct GateObject {
     // Hits that are in here now, and plans that were replaced while some were: only without the GIL
     // can a plan be taken away under a hit that has not taken a reference yet.
     std::atomic<int> inside;
-    std::vector<Plan*>* retired;
+    std::atomic<Plan*> retired;
 };
 
 inline GateObject* as_gate(PyObject* self) {

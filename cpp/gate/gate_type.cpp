@@ -2,6 +2,7 @@
 #include <new>
 
 #include "gate/busy.hpp"
+#include "gate/counter.hpp"
 #include "gate/gate_object.hpp"
 #include "parts.hpp"
 
@@ -11,12 +12,9 @@ PyTypeObject* gate_type = nullptr;
 
 namespace {
 
-void free_retired(GateObject* gate) {
-    if (gate->retired != nullptr && gate->inside.load() == 0) {
-        for (Plan* each : *gate->retired) {
-            delete each;
-        }
-        gate->retired->clear();
+void retire(GateObject* gate, Plan* plan) {
+    plan->next_retired = gate->retired.load();
+    while (!gate->retired.compare_exchange_weak(plan->next_retired, plan)) {
     }
 }
 
@@ -24,31 +22,32 @@ void free_retired(GateObject* gate) {
 
 void replace_plan(GateObject* gate, Plan* next) {
     Plan* before = gate->plan.exchange(next);
-    if (before == nullptr) {
-        return;
+    if (before != nullptr) {
+        retire(gate, before);
     }
-    if (gate->inside.load() == 0) {
-        // Whoever comes from here on sees the new one.
-        delete before;
-        free_retired(gate);
-    } else {
-        gate->retired->push_back(before);
+    // Whoever comes from here on sees the new one: if nobody is in here, nobody has one of these.
+    Plan* each = gate->retired.exchange(nullptr);
+    const bool over = gate->inside.load() == 0;
+    while (each != nullptr) {
+        Plan* const plan = each;
+        each = plan->next_retired;
+        if (over) {
+            delete plan;
+        } else {
+            retire(gate, plan);
+        }
     }
 }
 
 namespace {
 
-PyObject* iterator_of(PyObject* counts, const char* outcome) {
-    const Ref counter = Ref::steal(PyObject_GetAttrString(counts, outcome));
-    if (!counter) {
+PyObject* counter_of(PyObject* counts, const char* outcome) {
+    Ref counter = Ref::steal(PyObject_GetAttrString(counts, outcome));
+    if (counter && !is_counter(counter.get())) {
+        PyErr_SetString(PyExc_TypeError, "a compiled gate needs compiled counters");
         return nullptr;
     }
-    Ref numbers = Ref::steal(PyObject_GetAttrString(counter.get(), "numbers"));
-    if (numbers && Py_TYPE(numbers.get())->tp_iternext == nullptr) {
-        PyErr_SetString(PyExc_TypeError, "a counter has an iterator");
-        return nullptr;
-    }
-    return numbers.release();
+    return counter.release();
 }
 
 PyObject* gate_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
@@ -71,22 +70,17 @@ PyObject* gate_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
     new (&gate->plan) std::atomic<Plan*>(nullptr);
     new (&gate->rate_limit_told) std::atomic<bool>(false);
     new (&gate->inside) std::atomic<int>(0);
-    gate->retired = new std::vector<Plan*>();
-    gate->holds = PyObject_GetAttrString(rest, "holds");
-    gate->admit = PyObject_GetAttrString(rest, "admit");
-    gate->settle = PyObject_GetAttrString(rest, "settle");
-    gate->tell_rate_limit = PyObject_GetAttrString(rest, "tell_rate_limit");
-    gate->reentrant = iterator_of(counts, "reentrant");
-    gate->condition_false = iterator_of(counts, "condition_false");
-    gate->rate_limited = iterator_of(counts, "rate_limited");
-    gate->capture_error = iterator_of(counts, "capture_error");
-    gate->over_budget = iterator_of(counts, "over_budget");
-    gate->dropped = iterator_of(counts, "dropped");
-    gate->emitted = iterator_of(counts, "emitted");
-    gate->failed = PyObject_GetAttrString(rest, "fail");
+    new (&gate->retired) std::atomic<Plan*>(nullptr);
+    gate->rest = rest;
+    Py_INCREF(rest);
+    gate->reentrant = counter_of(counts, "reentrant");
+    gate->condition_false = counter_of(counts, "condition_false");
+    gate->rate_limited = counter_of(counts, "rate_limited");
+    gate->capture_error = counter_of(counts, "capture_error");
+    gate->over_budget = counter_of(counts, "over_budget");
+    gate->dropped = counter_of(counts, "dropped");
+    gate->emitted = counter_of(counts, "emitted");
     gate->parts = Ref::borrow(parts).release();
-    const Ref counter = Ref::steal(PyObject_GetAttrString(counts, "emitted"));
-    gate->take_emitted = counter ? PyObject_GetAttrString(counter.get(), "take") : nullptr;
     if (PyErr_Occurred() != nullptr) {
         return nullptr;
     }
@@ -98,11 +92,7 @@ int gate_traverse(PyObject* self, visitproc visit, void* arg) {
     if (kInstancesVisitTheirType) {
         Py_VISIT(Py_TYPE(self));
     }
-    Py_VISIT(gate->holds);
-    Py_VISIT(gate->admit);
-    Py_VISIT(gate->settle);
-    Py_VISIT(gate->tell_rate_limit);
-    Py_VISIT(gate->failed);
+    Py_VISIT(gate->rest);
     Py_VISIT(gate->parts);
     const Plan* plan = gate->plan.load();
     if (plan != nullptr) {
@@ -113,10 +103,7 @@ int gate_traverse(PyObject* self, visitproc visit, void* arg) {
 
 int gate_clear(PyObject* self) {
     GateObject* gate = as_gate(self);
-    Py_CLEAR(gate->holds);
-    Py_CLEAR(gate->admit);
-    Py_CLEAR(gate->settle);
-    Py_CLEAR(gate->tell_rate_limit);
+    Py_CLEAR(gate->rest);
     Py_CLEAR(gate->reentrant);
     Py_CLEAR(gate->condition_false);
     Py_CLEAR(gate->rate_limited);
@@ -124,12 +111,7 @@ int gate_clear(PyObject* self) {
     Py_CLEAR(gate->over_budget);
     Py_CLEAR(gate->dropped);
     Py_CLEAR(gate->emitted);
-    Py_CLEAR(gate->take_emitted);
-    Py_CLEAR(gate->failed);
-    if (gate->retired != nullptr) {
-        replace_plan(gate, nullptr);
-        free_retired(gate);
-    }
+    replace_plan(gate, nullptr);
     Py_CLEAR(gate->parts);
     return 0;
 }
@@ -138,7 +120,6 @@ void gate_dealloc(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     gate_clear(self);
-    delete as_gate(self)->retired;
     type->tp_free(self);
     Py_DECREF(type);
 }

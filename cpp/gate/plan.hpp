@@ -24,6 +24,8 @@ struct Plan {
     Ref budget;
     // Null where a hit is Python's: of a tracepoint, of one whose hits are limited.
     std::unique_ptr<Logpoint> logpoint;
+    // Of those that a gate has replaced and could not let go of yet.
+    Plan* next_retired = nullptr;
 };
 
 }  // namespace tracepoints

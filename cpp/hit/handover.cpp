@@ -1,5 +1,6 @@
 #include "hit/handover.hpp"
 
+#include "gate/counter.hpp"
 #include "hit/snapshot.hpp"
 
 namespace tracepoints {
@@ -28,20 +29,21 @@ bool Handover::takes_logs() const {
     return only_events.get() == Py_False;
 }
 
-Handover::End Handover::by_python(PyObject* snapshot, PyObject* take) const {
+Handover::End Handover::by_python(PyObject* snapshot, PyObject* emitted) const {
+    const Ref take = Ref::steal(PyObject_GetAttrString(emitted, "take"));
     const Ref submit = Ref::steal(PyObject_GetAttrString(parts_.emitter.get(), "submit"));
-    const Ref taken =
-        Ref::steal(submit ? PyObject_CallFunctionObjArgs(submit.get(), snapshot, take, nullptr) : nullptr);
+    const Ref taken = Ref::steal(
+        submit && take ? PyObject_CallFunctionObjArgs(submit.get(), snapshot, take.get(), nullptr) : nullptr);
     if (!taken) {
         return End::kFailed;
     }
     return taken.get() == Py_True ? End::kTaken : End::kFull;
 }
 
-Handover::End Handover::submit(PyObject* snapshot, const Emitted& emitted) const {
+Handover::End Handover::submit(PyObject* snapshot, PyObject* emitted) const {
     Ref trace = way_ ? parts_.span.trace() : Ref();
     if (!trace || (trace.get() != Py_None && !takes_logs())) {
-        return by_python(snapshot, emitted.take);
+        return by_python(snapshot, emitted);
     }
     const Ref record = Ref::steal(PyTuple_Pack(2, snapshot, part(kQueued)));
     const Ref place = Ref::steal(record ? call_none(part(kTakePlace)) : nullptr);
@@ -52,8 +54,7 @@ Handover::End Handover::submit(PyObject* snapshot, const Emitted& emitted) const
         }
         return End::kFailed;
     }
-    const Ref before = Ref::steal(Py_TYPE(emitted.numbers)->tp_iternext(emitted.numbers));
-    Ref number = Ref::steal(before ? PyLong_FromLongLong(PyLong_AsLongLong(before.get()) + 1) : nullptr);
+    Ref number = Ref::steal(PyLong_FromLongLong(count(emitted) + 1));
     if (!number) {  // no memory for it
         const PendingError error;
         const Ref given = Ref::steal(call_one(part(kGivePlaceBack), Py_None));

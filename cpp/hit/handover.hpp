@@ -9,24 +9,19 @@ class Handover {
 public:
     enum class End { kTaken, kFull, kFailed };
 
-    // Counting a hit as emitted: by the iterator here, by the function in Python.
-    struct Emitted {
-        PyObject* numbers;
-        PyObject* take;
-    };
-
     explicit Handover(const HitParts& parts);
 
-    // Puts it into the queue, or has Python do what it does with it. `kFailed`: with an error.
-    // Taken or failed, `hit_count` of the snapshot says whether it was counted as emitted.
-    End submit(PyObject* snapshot, const Emitted& emitted) const;
+    // `emitted`: the counter of such hits. Puts it into the queue, or has Python do what it does with it.
+    // `kFailed`: with an error. Taken or failed, `hit_count` of the snapshot says whether it was counted as
+    // emitted.
+    End submit(PyObject* snapshot, PyObject* emitted) const;
     // Remembers how many seconds it took. False with an error.
     bool observe(double seconds) const;
 
 private:
     PyObject* part(int which) const { return PyTuple_GET_ITEM(way_.get(), which); }
     bool takes_logs() const;
-    End by_python(PyObject* snapshot, PyObject* take) const;
+    End by_python(PyObject* snapshot, PyObject* emitted) const;
 
     const HitParts& parts_;
     // The way past Python; null where there is none at the moment.

@@ -123,9 +123,10 @@ Logpoint::End Logpoint::hit(const Way& way, PyObject* plan, Frame* frame, PyFram
     const Ref error = Ref::steal(take_error());
     const Ref frame_object =
         Ref::borrow(reinterpret_cast<PyObject*>(object != nullptr ? object : current_frame_object()));
-    const Ref passes = Ref::steal(PyObject_CallFunctionObjArgs(
-        way.failed, plan, frame_object ? frame_object.get() : Py_None, snapshot ? snapshot.get() : Py_None,
-        error ? error.get() : Py_None, nullptr));
+    static PyObject* const fail = PyUnicode_InternFromString("fail");
+    const Ref passes = Ref::steal(PyObject_CallMethodObjArgs(
+        way.rest, fail, plan, frame_object ? frame_object.get() : Py_None,
+        snapshot ? snapshot.get() : Py_None, error ? error.get() : Py_None, nullptr));
     if (!passes && !PyErr_ExceptionMatches(PyExc_RecursionError) &&
         !PyErr_ExceptionMatches(PyExc_MemoryError)) {
         return End::kFailed;  // a signal's handler has struck just now

@@ -11,19 +11,20 @@ class Logpoint {
 public:
     enum class End { kTaken, kDropped, kOverBudget, kPython, kFailed };
 
-    // What a gate brings: `failed` is called with what came out of a hit (`pipeline.Gate.fail`).
+    // What a gate brings: the counter of emitted hits, and the `pipeline.Gate` that is told of what came out
+    // of one.
     struct Way {
         const HitParts& parts;
-        Handover::Emitted emitted;
-        PyObject* failed;
+        PyObject* emitted;
+        PyObject* rest;
     };
 
     // Of a `pipeline.Plan`: null where hits of it are Python's, or with an error.
     static std::unique_ptr<Logpoint> make(PyObject* plan);
 
     // `kPython`: nothing has been done yet. `kFailed`: what came is for the application, and set; all else
-    // that may fail has been counted by `failed`, and ends as `kTaken`. The frame's object is made where it
-    // is needed, if there is none yet.
+    // that may fail has been counted by `Gate.fail`, and ends as `kTaken`. The frame's object is made where
+    // it is needed, if there is none yet.
     End hit(const Way& way, PyObject* plan, Frame* frame, PyFrameObject* object) const;
 
 private:

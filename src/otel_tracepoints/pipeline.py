@@ -39,6 +39,22 @@ class Plan:
     No tuple: on the hit path its attributes would take ten times as long.
     """
 
+    __slots__ = (
+        "bucket",
+        "budget",
+        "collector",
+        "condition",
+        "entry",
+        "file",
+        "line",
+        "renderer",
+        "shown_condition",
+        "shown_tags",
+        "shown_template",
+        "template",
+        "watches",
+    )
+
     entry: Entry
     condition: Optional[Expression]
     bucket: TokenBucket
@@ -95,12 +111,12 @@ class Gate:
         counts = self._counts
         thread = _get_ident()
         if thread in BUSY and (thread in GUARDED or _inside_a_hit()):
-            counts.reentrant.take()
+            next(counts.reentrant)
             return
         bucket = plan.bucket
         if plan.condition is None and bucket.dry_until > _now():
             # What `take` would say below, and of most arrivals at a hot line does.
-            counts.rate_limited.take()
+            next(counts.rate_limited)
             if not self.rate_limit_told:
                 self._drop(plan)
             return
@@ -111,7 +127,7 @@ class Gate:
             if bucket.take():
                 self.admit(plan, frame)
                 return
-            counts.rate_limited.take()
+            next(counts.rate_limited)
             if not self.rate_limit_told:
                 self._drop(plan)
         except BaseException as error:
@@ -126,9 +142,9 @@ class Gate:
         try:
             if condition is None or condition.test(frame):
                 return True
-            self._counts.condition_false.take()
+            next(self._counts.condition_false)
         except EvaluationError as error:
-            self._counts.condition_error.take()
+            next(self._counts.condition_error)
             self._fail_quietly(plan, frame, "condition", error)
         return False
 

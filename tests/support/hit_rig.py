@@ -6,7 +6,7 @@ import sys
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from otel_tracepoints.capture.redaction import RedactionPolicy
-from otel_tracepoints.debugger.gating import Gating, governor_for
+from otel_tracepoints.debugger.gating import Gating, counter_for, governor_for
 from otel_tracepoints.debugger.planning import Planner
 from otel_tracepoints.model import Probe, RateLimit, Snapshot
 from otel_tracepoints.pipeline import HitServices
@@ -58,7 +58,7 @@ def rig(native: Any, governor: Optional[Any] = None, emitter: Optional[Any] = No
     policy = RedactionPolicy.build((), (), ())
     fields = {"message": "a={a} b={b}", "rate_limit": RateLimit(1e9, 10**9), **probe}
     definition = Probe(id="p", file="f.py", line=7, **fields)
-    entry = Entry(definition, "/f.py", 0.0)
+    entry = Entry(definition, "/f.py", 0.0, counter_for(native))
     emitter = Keeping() if emitter is None else emitter
     failed: List[str] = []
     observed: List[float] = []

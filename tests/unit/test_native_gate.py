@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_tracepoints.capture.redaction import RedactionPolicy
-from otel_tracepoints.debugger.gating import Gating, governor_for
+from otel_tracepoints.debugger.gating import Gating, counter_for, governor_for
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.limits import HitBudget, TokenBucket
 from otel_tracepoints.model import Outcome, RateLimit
@@ -85,6 +85,7 @@ class Rig(NamedTuple):
     condition: Condition
     plan: PlanStub
     rest: Any
+    gating: Gating
 
     def arrive(self) -> None:
         self.gate(sys._getframe())
@@ -97,7 +98,7 @@ def rig(
     compiled: bool, limit: RateLimit, budget: Any = None, conditional: bool = True, clock: Any = None
 ) -> Rig:
     told: List[str] = []
-    counts = Counts()
+    counts = Counts(counter_for(native if compiled else None))
     services = HitServices(
         Taking(),
         governor_for(100, native if compiled else None),
@@ -126,11 +127,11 @@ def rig(
             ticket.clear()
 
     rest = gate = Counting(counts, services)
+    gating = Gating(Engine(native if compiled else None), services)  # type: ignore[arg-type]
     if compiled:
-        gating = Gating(Engine(native), services)  # type: ignore[arg-type]
         gate = native.Gate(rest, counts, gating.parts)
     gate.plan = plan
-    return Rig(gate, counts, told, condition, plan, rest)
+    return Rig(gate, counts, told, condition, plan, rest, gating)
 
 
 STEPS = st.lists(
@@ -406,3 +407,31 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
     over.set()
     for thread in threads:
         thread.join()
+
+
+def test_a_compiled_counter_gives_each_number_once() -> None:
+    """From where it starts, under threads, by whichever of its names it is raised; `value` raises nothing."""
+    counter = native.Count(7)
+    taken: List[List[int]] = [[] for _ in range(8)]
+    start = threading.Barrier(8)
+
+    def run(own: List[int]) -> None:
+        start.wait(10)
+        for _ in range(1000):
+            own.append(next(counter))
+            own.append(counter.take())
+
+    threads = [threading.Thread(target=run, args=(own,)) for own in taken]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(number for own in taken for number in own) == list(range(7, 16_007))
+    assert counter.value == counter.value == 16_007
+
+
+def test_a_compiled_gate_wants_compiled_counters() -> None:
+    """It raises them by itself, so others are refused when it is made."""
+    made = rig(True, RateLimit(1, 1))
+    with pytest.raises(TypeError, match="compiled counters"):
+        native.Gate(made.rest, Counts(), made.gating.parts)

@@ -43,7 +43,7 @@ _CELLS_OF_THE_COMPILER = frozenset(("__class__", "__classdict__", "__conditional
 
 
 class Collector:
-    """Captures the hits of one probe; safe from any thread.
+    """Captures the hits of probes with these limits; safe from any thread.
 
     Args:
         function_name: ``code.function.name`` of a code object.
@@ -51,6 +51,8 @@ class Collector:
             after everything else, with detached JSON.
         walker: The class of the compiled walk, if there is one: it does what `Reader` does, to `JsonText`.
     """
+
+    __slots__ = ("__weakref__", "_callback", "_function_name", "_limits", "_policy", "_walker")
 
     def __init__(
         self,

@@ -32,6 +32,8 @@ class MessageRenderer:
         compiled: The same message for the compiled engine (`compiled_parts`), if it can have one.
     """
 
+    __slots__ = ("_callback", "_policy", "_probe_id", "compiled")
+
     def __init__(
         self,
         policy: RedactionPolicy,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Optional, Protocol, Tuple, Union
+from typing import Any, Callable, Optional, Protocol, Tuple, Union
 
 from otel_tracepoints.emission.spans import span_parts
 from otel_tracepoints.engine.base import Engine, Handler
-from otel_tracepoints.limits import Governor, TokenBucket
+from otel_tracepoints.limits import Count, Governor, TokenBucket
 from otel_tracepoints.model import RateLimit, Snapshot
 from otel_tracepoints.pipeline import Gate, HitServices, Plan
 from otel_tracepoints.probes.registry import Counts
@@ -38,6 +38,14 @@ def governor_for(percent: float, native: Optional[Any]) -> Governor:
     if native is None:
         return Governor(percent)
     compiled: Governor = native.Governor(percent)
+    return compiled
+
+
+def counter_for(native: Optional[Any]) -> Callable[[], Count]:
+    """What makes the counters of a process, compiled where its gates are."""
+    if native is None:
+        return Count
+    compiled: Callable[[], Count] = native.Count
     return compiled
 
 

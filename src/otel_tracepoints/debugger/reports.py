@@ -35,6 +35,10 @@ _FAILURES = {
 _ONCE = ((),)
 
 
+#: On any clock.
+_LONG_AGO = float("-inf")
+
+
 class _Throttle:
     """Lets one caller through per interval, whichever thread it is on, without a lock."""
 
@@ -42,7 +46,7 @@ class _Throttle:
 
     def __init__(self) -> None:
         self._free: List[None] = [None]
-        self._until = float("-inf")
+        self._until = _LONG_AGO
 
     def passes(self, now: float, interval: float) -> bool:
         if now < self._until:
@@ -80,7 +84,7 @@ class _RateLimited:
 
     def __init__(self) -> None:
         self.told = 0
-        self.next_at = float("-inf")
+        self.next_at = _LONG_AGO
 
 
 class Reporter:
@@ -101,12 +105,13 @@ class Reporter:
         self._poke = poke
         #: Reports of failures that there was no stack left for.
         self._owed: Deque[_Failure] = deque()
+        #: Id → kind → what holds its reports back, once there was one: most probes never fail.
         self._failures: Dict[str, Dict[str, _Throttle]] = {}
         self._rate_limited: Dict[str, _RateLimited] = {}
 
     def watch(self, id: str) -> None:
-        """Make ready for a probe: the hit path only looks things up."""
-        self._failures[id] = {kind: _Throttle() for kind in _FAILURES}
+        """Tell of this probe from now on."""
+        self._failures[id] = {}
         self._rate_limited[id] = _RateLimited()
 
     def forget(self, entry: Entry) -> None:
@@ -118,7 +123,7 @@ class Reporter:
 
     def condition_changed(self, id: str) -> None:
         """Its failures are told anew."""
-        self._failures[id] = {kind: _Throttle() for kind in _FAILURES}
+        self._failures[id] = {}
 
     def fail(self, plan: Plan, frame: FrameType, kind: str, error: BaseException) -> None:
         """A condition or a capture failed. Called on the hit path; keeps nothing of the error."""
@@ -131,7 +136,12 @@ class Reporter:
         # Made before the throttle is spent: at the edge of the stack even this may fail.
         failure = _Failure(entry, plan.file, plan.line, frame.f_code, kind, told)
         throttles = self._failures.get(entry.probe.id)
-        if throttles is None or not throttles[kind].passes(self._clock(), FAILURE_INTERVAL):
+        if throttles is None:
+            return
+        throttle = throttles.get(kind)
+        if throttle is None:
+            throttle = throttles.setdefault(kind, _Throttle())  # of two threads, one's is kept
+        if not throttle.passes(self._clock(), FAILURE_INTERVAL):
             return
         try:
             self._tell(failure, trace=True)

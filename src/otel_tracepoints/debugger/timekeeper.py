@@ -107,9 +107,11 @@ class Agenda:
         for id, delay in delays.items():
             if delay is None:
                 self._due.pop(id, None)
-            elif self._due.get(id) != now + delay:
-                self._due[id] = now + delay
-                heapq.heappush(self._heap, (now + delay, id))
+                continue
+            when = now + delay
+            if self._due.get(id) != when:
+                self._due[id] = when
+                heapq.heappush(self._heap, (when, id))
         if len(self._heap) > 2 * len(self._due) + 64:
             self._heap = [(when, id) for id, when in self._due.items()]
             heapq.heapify(self._heap)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from types import CodeType, FunctionType
-from typing import Dict, Iterable, List
+from typing import Collection, Dict, Iterable, List, Tuple
 
 from otel_tracepoints.codesite import WeakFunction
 from otel_tracepoints.engine.holders import replace_constant
@@ -27,12 +27,18 @@ class Body:
         self.original = original
         self.current = original
         #: Line → number of its calls; kept while any line is watched, so that older versions
-        #: that are still being run go on calling.
+        #: that are still being run go on calling. Replaced as a whole, since others keep it too.
         self.numbers: Dict[int, int] = {}
         #: Code objects whose constants hold this one; originals.
-        self.parents: Dict[int, CodeType] = {}
+        self.parents: Tuple[CodeType, ...] = ()
         #: Functions that were given a rewritten one, as far as they are still there.
         self.functions: List[WeakFunction] = []
+
+    def numbers_of(self, lines: Collection[int]) -> Dict[int, int]:
+        """The numbers of these lines, which all have one; not to be changed."""
+        if len(lines) == len(self.numbers):
+            return self.numbers
+        return {line: self.numbers[line] for line in lines}
 
     def outdated(self, versions: Versions, *, watched: bool) -> List[CodeType]:
         """All versions but the present one; with nothing ``watched`` anew, the original may stay."""
@@ -52,7 +58,7 @@ class Body:
         """Put the present version where it is known to belong: makers, then functions, those ``seen`` too."""
         # In this order: what the makers make in between is new already.
         olds = {id(code): code for code in self.outdated(versions, watched=True)}
-        for parent in self.parents.values():
+        for parent in self.parents:
             for owner in versions.family(parent):
                 replace_constant(owner, olds, self.current)
         for reference in self.functions:

@@ -13,7 +13,7 @@ present one are watched by `running.RunningFrames` until they leave.
 from __future__ import annotations
 
 from types import CodeType
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Collection, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from otel_tracepoints import unpatched
 from otel_tracepoints.codesite import CodeSite, WeakFunction
@@ -145,7 +145,8 @@ class InjectionEngine:
         if body is None:
             body = self._bodies[id(original)] = Body(original)
         for maker in map(self._versions.original, parents):
-            body.parents[id(maker)] = maker
+            if all(maker is not known for known in body.parents):
+                body.parents = (*body.parents, maker)
         return body
 
     def _lines(self, body: Body) -> Dict[int, Tuple[Handler, ...]]:
@@ -155,15 +156,16 @@ class InjectionEngine:
     def _arm(self, body: Body) -> None:
         """Make the body's calls reach its handlers, in a version that has all of its lines."""
         lines = self._lines(body)
+        fresh = {line: next(numbers) for line in lines if line not in body.numbers}
+        if fresh:
+            body.numbers = {**body.numbers, **fresh}
         for line, handlers in lines.items():
-            if line not in body.numbers:
-                body.numbers[line] = next(numbers)
             SITES[body.numbers[line]] = handlers
         if not set(lines) <= set(self._versions.lines(body.current)):
             self._rewrite(body, lines)
 
-    def _rewrite(self, body: Body, lines: Iterable[int]) -> None:
-        wanted = {line: body.numbers[line] for line in lines}
+    def _rewrite(self, body: Body, lines: Collection[int]) -> None:
+        wanted = body.numbers_of(lines)
         # Worked out each time: kept, it would be the largest part of what a probe keeps.
         made = splice(Anatomy(body.original), wanted, self._arrived)
         if made is None:
@@ -242,10 +244,12 @@ class InjectionEngine:
         return ours
 
     def _note_unreached(self, body: Body) -> None:
-        lines = {line: body.numbers[line] for line in self._lines(body)}
+        lines = body.numbers_of(self._lines(body))
         for code in self._versions.family(body.original):
             own = self._versions.lines(code)
             missing = {line: number for line, number in lines.items() if own.get(line) != number}
+            if missing == lines:
+                missing = lines  # one dict for all who keep it
             if missing and code is not body.current:
                 self._unreached[id(code)] = missing
             else:

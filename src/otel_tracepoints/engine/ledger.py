@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from types import CodeType
-from typing import Dict, Iterator, List, Optional, Set, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 from otel_tracepoints.engine.base import Handler
 
 
 class Watched:
-    """A code object with at least one watched line. Holds it strongly, for just that long."""
+    """A code object with at least one watched line. Holds it strongly, for just that long.
 
-    __slots__ = ("code", "lines")
+    Most have one watch: a list of one takes a fifth of what dicts by line and key would.
+    """
+
+    __slots__ = ("code", "watches")
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
-        #: line → key → handler, both in order of installation.
-        self.lines: Dict[int, Dict[str, Handler]] = {}
+        #: (line, key, handler), in order of installation.
+        self.watches: List[Tuple[int, str, Handler]] = []
+
+    def has(self, line: int) -> bool:
+        """Whether this line is watched."""
+        return any(watch[0] == line for watch in self.watches)
 
     def handlers(self) -> Dict[int, Tuple[Handler, ...]]:
         """A fresh line → handlers table, which is never changed once it is published."""
-        return {line: tuple(by_key.values()) for line, by_key in self.lines.items()}
+        lines: Dict[int, List[Handler]] = {}
+        for line, _, handler in self.watches:
+            lines.setdefault(line, []).append(handler)
+        return {line: tuple(handlers) for line, handlers in lines.items()}
 
 
 class Ledger:
@@ -32,7 +42,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self._watched: Dict[int, Watched] = {}
-        self._places: Dict[str, Set[Tuple[int, int]]] = {}
+        #: Key → the entries that it is on.
+        self._places: Dict[str, Tuple[Watched, ...]] = {}
 
     def __iter__(self) -> Iterator[Watched]:
         return iter(list(self._watched.values()))
@@ -50,39 +61,36 @@ class Ledger:
 
     def add(self, key: str, code: CodeType, line: int, handler: Handler) -> Optional[Watched]:
         """Enter a watch; None if this key watches this line there already."""
-        places = self._places.setdefault(key, set())
-        if (id(code), line) in places:
-            return None
-        places.add((id(code), line))
         watched = self._watched.get(id(code))
         if watched is None:
             watched = self._watched[id(code)] = Watched(code)
-        watched.lines.setdefault(line, {})[key] = handler
+        lines = [watch[0] for watch in watched.watches if watch[1] == key]
+        if line in lines:
+            return None
+        if not lines:
+            self._places[key] = (*self._places.get(key, ()), watched)
+        watched.watches.append((line, key, handler))
         return watched
 
     def remove(self, *keys: str) -> List[Watched]:
         """Cross out keys; returns the entries that they were on, some without lines now."""
         touched: Dict[int, Watched] = {}
         for key in keys:
-            for identity, line in self._places.pop(key, ()):
-                watched = self._watched[identity]
-                by_key = watched.lines[line]
-                del by_key[key]
-                if not by_key:
-                    del watched.lines[line]
-                    if not watched.lines:
-                        del self._watched[identity]
-                touched[identity] = watched
+            for watched in self._places.pop(key, ()):
+                watched.watches = [watch for watch in watched.watches if watch[1] != key]
+                self._forget_if_empty(watched)
+                touched[id(watched)] = watched
         return list(touched.values())
 
     def withdraw(self, key: str, watched: Watched, line: int) -> None:
         """Undo one `add`."""
-        self._places[key].discard((id(watched.code), line))
-        if not self._places[key]:
-            del self._places[key]
-        by_key = watched.lines[line]
-        del by_key[key]
-        if not by_key:
-            del watched.lines[line]
-            if not watched.lines:
-                del self._watched[id(watched.code)]
+        watched.watches = [watch for watch in watched.watches if watch[:2] != (line, key)]
+        if all(watch[1] != key for watch in watched.watches):
+            self._places[key] = tuple(each for each in self._places[key] if each is not watched)
+            if not self._places[key]:
+                del self._places[key]
+        self._forget_if_empty(watched)
+
+    def _forget_if_empty(self, watched: Watched) -> None:
+        if not watched.watches:
+            del self._watched[id(watched.code)]

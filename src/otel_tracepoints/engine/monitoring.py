@@ -204,7 +204,7 @@ class MonitoringEngine:
         self._armed[id(code)] = wanted
 
     def _withdraw(self, watched: Watched) -> None:
-        if not watched.lines:
+        if not watched.watches:
             self._forget_quietly(watched)
             return
         self._table[id(watched.code)] = watched.handlers()
@@ -214,7 +214,7 @@ class MonitoringEngine:
             pass  # Our tool id was freed by somebody else: there are no events to withdraw.
 
     def _forget_quietly(self, watched: Watched) -> None:
-        if watched.lines:
+        if watched.watches:
             self._withdraw(watched)
             return
         try:
@@ -229,7 +229,8 @@ class MonitoringEngine:
         # def, lambda, generator expression, class body) unless PY_START is among the events.
         events = self._monitoring.events
         wanted: int = events.LINE
-        if _line_of_start(watched.code) in watched.lines:
+        start = _line_of_start(watched.code)
+        if start is not None and watched.has(start):
             wanted |= events.PY_START
         return wanted
 

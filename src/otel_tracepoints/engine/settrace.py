@@ -111,7 +111,7 @@ class SettraceEngine:
             self._closed = True
 
     def _withdraw(self, watched: Watched) -> None:
-        if watched.lines:
+        if watched.watches:
             self._table[id(watched.code)] = watched.handlers()
         else:
             self._table.pop(id(watched.code), None)

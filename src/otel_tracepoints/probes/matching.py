@@ -87,7 +87,8 @@ class FileMatcher:
             found = self._match(file, 0.0)
         if self._denies(found):
             raise ForbiddenFile(f"No probe may be put into {found}: it is on the deny list.", {"file": found})
-        return found
+        # One text for all probes of the file.
+        return sys.intern(found) if type(found) is str else found
 
     def same_file(self, path: str, file: str) -> bool:
         """Whether a client's path or path suffix can mean this file, by the rules of `match`."""

@@ -38,9 +38,9 @@ class Counts:
     dropped: Count
     reentrant: Count
 
-    def __init__(self) -> None:
+    def __init__(self, counter: Callable[[], Count] = Count) -> None:
         for name in self.__slots__:
-            setattr(self, name, Count())
+            setattr(self, name, counter())
 
     def as_dict(self) -> Dict[str, int]:
         """The numbers by the names that the API uses."""
@@ -64,14 +64,14 @@ class Entry:
         "probe",
     )
 
-    def __init__(self, probe: Probe, path: str, now: float) -> None:
+    def __init__(self, probe: Probe, path: str, now: float, counter: Callable[[], Count] = Count) -> None:
         self.probe = probe
         #: The file that the client's path was matched with.
         self.path = path
         self.created_ns = time.time_ns()
         self.last_hit_ns: Optional[int] = None
-        self.counts = Counts()
-        self.budget = HitBudget(probe.max_hits)
+        self.counts = Counts(counter)
+        self.budget = _budget(probe.max_hits)
         #: On the registry's monotonic clock.
         self.expires_at = _deadline(probe, now)
         self.location: Optional[Location] = None
@@ -102,10 +102,11 @@ class PointFilter(NamedTuple):
 
 
 class Registry:
-    """id → entry, in the order of creation."""
+    """id → entry, in the order of creation; ``counter`` is what arrivals are counted with."""
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
+    def __init__(self, clock: Clock = time.monotonic, counter: Callable[[], Count] = Count) -> None:
         self._clock = clock
+        self._counter = counter
         self._entries: Dict[str, Entry] = {}
         #: Arrivals of probes that are gone, by (type, outcome): a metric never goes back.
         self._past: Dict[Tuple[str, str], int] = {}
@@ -120,7 +121,7 @@ class Registry:
         with self._lock:
             if probe.id in self._entries:
                 raise DuplicateId(f"A point with the id {probe.id} exists already.", {"id": probe.id})
-            entry = self._entries[probe.id] = Entry(probe, path, self._clock())
+            entry = self._entries[probe.id] = Entry(probe, path, self._clock(), self._counter)
             return entry
 
     def get(self, id: str) -> Entry:
@@ -155,7 +156,7 @@ class Registry:
         with self._lock:
             before = entry.probe
             if probe.max_hits != before.max_hits:
-                entry.budget = HitBudget(probe.max_hits, entry.counts.emitted.value)
+                entry.budget = _budget(probe.max_hits, entry.counts.emitted.value)
             entry.probe = probe
 
     def set_expiry(self, entry: Entry) -> None:
@@ -209,6 +210,14 @@ class Registry:
 def carries_any(probe: Probe, tags: Iterable[str]) -> bool:
     """Whether the probe carries at least one of the tags."""
     return not set(probe.tags).isdisjoint(tags)
+
+
+#: One for all: it has nothing to count.
+_UNLIMITED = HitBudget(None)
+
+
+def _budget(limit: Optional[int], used: int = 0) -> HitBudget:
+    return _UNLIMITED if limit is None else HitBudget(limit, used)
 
 
 def _deadline(probe: Probe, now: float) -> Optional[float]:
