@@ -5,10 +5,12 @@ namespace tracepoints {
 
 class Busy {
 public:
-    static bool is() noexcept { return depth_ != 0; }
+    // Of this thread: how many hits it is inside. Where it lies is a call in a shared library, so it is asked
+    // for once a hit.
+    static int& depth() noexcept { return depth_; }
 
-    Busy() noexcept { ++depth_; }
-    ~Busy() { --depth_; }
+    explicit Busy(int& depth) noexcept : own_(depth) { ++own_; }
+    ~Busy() { --own_; }
     Busy(const Busy&) = delete;
     Busy& operator=(const Busy&) = delete;
 
@@ -16,6 +18,7 @@ public:
     static void guard(bool on) noexcept { depth_ += on ? 1 : -1; }
 
 private:
+    int& own_;
     static thread_local int depth_;
 };
 

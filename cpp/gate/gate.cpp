@@ -83,11 +83,12 @@ bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* obje
     if (plan.budget && is_exhausted(plan)) {
         return true;
     }
-    if (Busy::is()) {
+    int& depth = Busy::depth();
+    if (depth != 0) {
         count(gate->reentrant);
         return true;
     }
-    const Busy busy;
+    const Busy busy(depth);
     if (plan.has_condition) {
         const Verdict verdict = plan.condition == nullptr ? Verdict::kDefer : plan.condition->test(frame);
         if (verdict == Verdict::kFalse) {
