@@ -12,7 +12,7 @@ import opcode
 import sys
 import types
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints import introspect
 from otel_tracepoints.capture.callbacks import Callback, adapt
@@ -21,6 +21,7 @@ from otel_tracepoints.capture.shapes import shape_of
 from otel_tracepoints.capture.stack import collect_stack
 from otel_tracepoints.capture.values import Captured, Clock, Reader
 from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.expression.lowering import reads_openly
 from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.model import CaptureLimits, JsonText, JsonValue, Snapshot, StackFrame, WatchValue
 from otel_tracepoints.semconv import JSON_UNBOUND, REDACTED
@@ -36,6 +37,8 @@ VARIABLES_ROOM = 196_608
 WATCHES_ROOM = 65_536
 #: What every variable may take, whatever those before it took.
 _LEAST_ROOM = 1024
+
+_NO_TIME = "<BUDGET: the time for this hit was used up>"
 
 _LOAD_AND_CLEAR: Any = opcode.opmap.get("LOAD_FAST_AND_CLEAR")
 _EXTENDED_ARG = opcode.opmap["EXTENDED_ARG"]
@@ -65,6 +68,9 @@ class Collector:
         self._function_name = function_name
         self._callback = adapt(callback)
         self._walker = None if walker is None else walker(policy, limits, _WALKER_PARTS)
+        self._walker_type = walker
+        # Of the watches of the last hit, which are the same for all hits of a plan.
+        self._prepared: Optional[_Prepared] = None
 
     def variables(self, frame: FrameType, snapshot: Snapshot, clock: Clock) -> None:
         """Fills ``variables``, ``arguments`` and ``omitted``."""
@@ -109,6 +115,14 @@ class Collector:
         self, frame: FrameType, expressions: Sequence[Expression], snapshot: Snapshot, clock: Clock
     ) -> None:
         """Fills ``watches``, with doubled limits: the user asked for these by name."""
+        if self._walker_type is not None and self._callback is None:
+            walker, watches = self._prepare(expressions)
+            values, truncated = walker.watches(
+                frame, watches, clock, WATCHES_ROOM, _LEAST_ROOM, self._evaluate, snapshot, _NO_TIME
+            )
+            snapshot.watches.extend(values)
+            snapshot.truncated = snapshot.truncated or truncated
+            return
         reader = Reader(self._policy, self._limits.doubled(), clock, WATCHES_ROOM)
         found: List[WatchValue] = []
         room = WATCHES_ROOM
@@ -134,13 +148,31 @@ class Collector:
     ) -> JsonValue:
         if clock.expired():
             reader.truncated = True
-            return "<BUDGET: the time for this hit was used up>"
+            return _NO_TIME
+        stands, value = self._evaluate(frame, expression, snapshot)
+        return value if stands else reader.read(value)
+
+    def _evaluate(self, frame: FrameType, expression: Expression, snapshot: Snapshot) -> Tuple[bool, Any]:
+        """Whether there is a text that stands for the value, and that text or the value."""
         try:
             evaluated = expression.evaluate(frame)
         except EvaluationError as error:
             snapshot.failure = (error.code, self._policy.text(error.message))
-            return self._policy.text(error.mark)
-        return REDACTED if evaluated.sensitive else reader.read(evaluated.value)
+            return True, self._policy.text(error.mark)
+        return (True, REDACTED) if evaluated.sensitive else (False, evaluated.value)
+
+    def _prepare(self, expressions: Sequence[Expression]) -> Tuple[Any, Any]:
+        """The compiled walk with the limits of watches, and these watches as it takes them."""
+        prepared = self._prepared
+        if prepared is None or prepared.expressions is not expressions:
+            policy, make = self._policy, self._walker_type
+            assert make is not None
+            walker = make(policy, self._limits.doubled(), _WALKER_PARTS)
+            watches = walker.prepare(
+                tuple((_openly(each, policy), policy.label(each.source), each) for each in expressions)
+            )
+            prepared = self._prepared = _Prepared(expressions, walker, watches)
+        return prepared.walker, prepared.watches
 
     def stack(self, frame: FrameType, snapshot: Snapshot, clock: Clock) -> None:
         """Fills ``stack``."""
@@ -154,6 +186,18 @@ class Collector:
             return Captured(REDACTED, False)
         reader = Reader(self._policy, limits, clock, VARIABLES_ROOM)
         return Captured(reader.read(obj), reader.truncated)
+
+
+class _Prepared(NamedTuple):
+    expressions: Sequence[Expression]
+    walker: Any
+    watches: Any
+
+
+def _openly(expression: Expression, policy: RedactionPolicy) -> Any:
+    """What of it can be evaluated without Python, as far as its value may certainly be shown."""
+    lowered = expression.lowered
+    return lowered if lowered is not None and reads_openly(lowered, policy.is_sensitive) else None
 
 
 def _arguments(code: CodeType) -> Tuple[str, ...]:
@@ -246,4 +290,4 @@ def _is_definition(value: object) -> bool:
 
 
 #: What the compiled walk asks Python for.
-_WALKER_PARTS = (Reader, JsonText, shape_of, _described, is_for_application, StackFrame)
+_WALKER_PARTS = (Reader, JsonText, shape_of, _described, is_for_application, StackFrame, WatchValue)
