@@ -15,6 +15,7 @@ struct Stored {
     PyObject* name;
 };
 Stored enum_name{}, enum_value{};
+PyObject* enum_type = nullptr;
 
 // Runs code of the interpreter only: a slot's getter hands out what is stored.
 bool is_stored(PyTypeObject* descriptor, PyObject* owner) noexcept {
@@ -66,6 +67,7 @@ bool prepare_enums() {
     const Ref module = Ref::steal(PyImport_ImportModule("enum"));
     const Ref type = Ref::steal(module ? PyObject_GetAttrString(module.get(), "Enum") : nullptr);
     const Ref names = Ref::steal(type ? PyObject_GetAttrString(type.get(), "__dict__") : nullptr);
+    enum_type = Ref(type).release();
     return names && prepare_stored(names.get(), "name", "_name_", enum_name) &&
            prepare_stored(names.get(), "value", "_value_", enum_value);
 }
@@ -87,6 +89,10 @@ bool prepare_attributes() {
         field_type = reinterpret_cast<PyTypeObject*>(Ref(type).release());
     }
     return true;
+}
+
+bool is_enum(PyTypeObject* type) noexcept {
+    return reinterpret_cast<PyObject*>(type) == enum_type;
 }
 
 bool attribute(PyObject* owner, PyObject* name, Value& out) noexcept {
