@@ -69,7 +69,7 @@ class Collector:
         self._callback = adapt(callback)
         self._walker = None if walker is None else walker(policy, limits, _WALKER_PARTS)
         self._walker_type = walker
-        # Of the watches of the last hit, which are the same for all hits of a plan.
+        # Of the watches that came last: `prepare`.
         self._prepared: Optional[_Prepared] = None
 
     def variables(self, frame: FrameType, snapshot: Snapshot, clock: Clock) -> None:
@@ -111,14 +111,21 @@ class Collector:
                 if type(shown) is not dict or JSON_UNBOUND not in shown:
                     variables[label] = callback(shown, label)
 
+    def prepare(self, expressions: Sequence[Expression]) -> None:
+        """Readies what `watches` will be given, so that not the first hit has to."""
+        if self._walker_type is not None and expressions:
+            self._prepare(expressions, self._walker_type)
+
     def watches(
         self, frame: FrameType, expressions: Sequence[Expression], snapshot: Snapshot, clock: Clock
     ) -> None:
         """Fills ``watches``, with doubled limits: the user asked for these by name."""
         if self._walker_type is not None and self._callback is None:
-            walker, watches = self._prepare(expressions)
-            values, truncated = walker.watches(
-                frame, watches, clock, WATCHES_ROOM, _LEAST_ROOM, self._evaluate, snapshot, _NO_TIME
+            prepared = self._prepared
+            if prepared is None or prepared.expressions is not expressions:
+                prepared = self._prepare(expressions, self._walker_type)
+            values, truncated = prepared.walker.watches(
+                frame, prepared.watches, clock, WATCHES_ROOM, _LEAST_ROOM, self._evaluate, snapshot, _NO_TIME
             )
             snapshot.watches.extend(values)
             snapshot.truncated = snapshot.truncated or truncated
@@ -161,18 +168,15 @@ class Collector:
             return True, self._policy.text(error.mark)
         return (True, REDACTED) if evaluated.sensitive else (False, evaluated.value)
 
-    def _prepare(self, expressions: Sequence[Expression]) -> Tuple[Any, Any]:
-        """The compiled walk with the limits of watches, and these watches as it takes them."""
-        prepared = self._prepared
-        if prepared is None or prepared.expressions is not expressions:
-            policy, make = self._policy, self._walker_type
-            assert make is not None
-            walker = make(policy, self._limits.doubled(), _WALKER_PARTS)
-            watches = walker.prepare(
-                tuple((_openly(each, policy), policy.label(each.source), each) for each in expressions)
-            )
-            prepared = self._prepared = _Prepared(expressions, walker, watches)
-        return prepared.walker, prepared.watches
+    def _prepare(self, expressions: Sequence[Expression], make: Callable[..., Any]) -> _Prepared:
+        """These watches as the compiled walk takes them, and a walk with their limits."""
+        policy = self._policy
+        walker = make(policy, self._limits.doubled(), _WALKER_PARTS)
+        watches = walker.prepare(
+            tuple((_openly(each, policy), policy.label(each.source), each) for each in expressions)
+        )
+        prepared = self._prepared = _Prepared(expressions, walker, watches)
+        return prepared
 
     def stack(self, frame: FrameType, snapshot: Snapshot, clock: Clock) -> None:
         """Fills ``stack``."""
@@ -189,6 +193,8 @@ class Collector:
 
 
 class _Prepared(NamedTuple):
+    """The watches of one plan, for the compiled walk."""
+
     expressions: Sequence[Expression]
     walker: Any
     watches: Any

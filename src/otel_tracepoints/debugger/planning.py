@@ -39,6 +39,8 @@ class Planner:
         collector = Collector(policy, probe.snapshot, self._function_name, self._value_callback, walker)
         template = None if probe.message is None else parse_template(probe.message, sensitive)
         compiled = self._compiled(template)
+        watches = tuple(parse_watch(text, sensitive) for text in probe.watch)
+        collector.prepare(watches)
         return Plan(
             entry=entry,
             condition=None if probe.condition is None else parse_condition(probe.condition, sensitive),
@@ -47,7 +49,7 @@ class Planner:
             collector=collector,
             renderer=MessageRenderer(policy, collector, self._message_callback, probe.id, compiled),
             template=template,
-            watches=tuple(parse_watch(text, sensitive) for text in probe.watch),
+            watches=watches,
             file=entry.path,
             line=probe.line,
             shown_condition=None if probe.condition is None else redact(probe.condition),
