@@ -816,6 +816,10 @@ def test_containers_that_change() -> None:
             "o.x == 1",
             "l == [1]",
             "o.x[0] == 1",
+            "l[1:] == [2]",
+            "max(l) > 5",
+            "any(l[::-1])",
+            "len(args[1][:20]) == 5",
         ]
         lowered = [parse_condition(text).lowered for text in texts]
         for _ in range(3_000):
