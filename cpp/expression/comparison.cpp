@@ -5,6 +5,7 @@
 
 #include "expression/attribute.hpp"
 #include "expression/container.hpp"
+#include "expression/decimals.hpp"
 
 namespace tracepoints {
 
@@ -181,6 +182,9 @@ Verdict equal(const Value& left, const Value& right, Scene& scene, int depth) no
     if (kind == Kind::kText && other == Kind::kText) {
         return equal_texts(left.object(), right.object(), scene);
     }
+    if (is_decimal(left) || is_decimal(right)) {
+        return compare_decimals(Relation::kEqual, left, right);
+    }
     if ((left.kind() == Kind::kOther && !compares_by_identity(left)) ||
         (right.kind() == Kind::kOther && !compares_by_identity(right))) {
         return Verdict::kDefer;
@@ -223,6 +227,9 @@ Verdict relate(Relation relation, const Value& left, const Value& right, Scene& 
     }
     if (kind == Kind::kText && other == Kind::kText) {
         return compare_texts(relation, left.object(), right.object(), scene);
+    }
+    if (is_decimal(left) || is_decimal(right)) {
+        return compare_decimals(relation, left, right);
     }
     return Verdict::kDefer;
 }

@@ -94,6 +94,10 @@ class Real(float):
 NAN = Real("nan")
 
 
+class Money(decimal.Decimal):
+    pass
+
+
 class Color(enum.Enum):
     RED = 1
 
@@ -233,6 +237,10 @@ DECIDED = [
     ("a == 'paid' and 'open' != a and a in ('open', 'paid')", {"a": Status.PAID}, True),
     ("a > 3 and b < 'y' and 'x' in c", {"a": Number(5), "b": Text("x"), "c": [Text("x")]}, True),
     ("a == a or a in c or a < 1", {"a": NAN, "c": [NAN]}, False),
+    ("a > 100 and 200 >= a and a == b and a != 100 and a in c",
+     {"a": decimal.Decimal("123.45"), "b": decimal.Decimal("123.450"), "c": [1, decimal.Decimal("123.45")]}, True),
+    ("len(b) < a and a == a", {"a": decimal.Decimal(2), "b": "x"}, True),
+    ("a == a or a == 1", {"a": decimal.Decimal("NaN")}, False),
     ("a.x == 'paid' and b.k == 1", {"a": Record(x="paid"), "b": Record(k=1, x=2)}, True),
     ("this.n == 3", {"self": PLAIN}, True),
     ("null == a", {"a": None}, True),
@@ -257,7 +265,11 @@ DEFERRED = [
     ("not a", Sized()),
     ("a.x", Computing()),
     ("a.y", Computing()),
-    ("a == 5", decimal.Decimal(5)),
+    ("a < 5", decimal.Decimal("NaN")),
+    ("a == 5.5", decimal.Decimal(5)),
+    ("a == 5", Money(5)),
+    ("a > 5", decimal.Decimal("1" * 5_000)),
+    ("a + 1 == 5", decimal.Decimal(5)),
     ("a > 3", Number(2**70)),
     ("a in (1, 'x')", Text("x" * 600)),
     ("a == 5", Text("x")),
@@ -463,6 +475,18 @@ def test_what_is_not_lowered_is_refused() -> None:
             native.decide(wrong, frame)
 
 
+def test_flags_of_decimals() -> None:
+    """Comparing Decimals raises no flag in the application's context, not even for NaN."""
+    values = [decimal.Decimal(each) for each in ("1", "NaN", "sNaN", "1E+400", "0.1", "Infinity", "1E-400")]
+    with decimal.localcontext() as context:
+        context.clear_flags()
+        for text in ("a < b", "a == b", "a == 1", "5 >= a", "a != b", "a in [1, 2]"):
+            for a in values:
+                for b in values:
+                    both(text, frame_with({"a": a, "b": b}))
+        assert not any(context.flags.values())
+
+
 def test_error_on_its_way() -> None:
     """Deciding while an exception is handled leaves it as it is."""
     frame = frame_with({"a": PLAIN})
@@ -487,7 +511,8 @@ simple = st.one_of(st.none(), numbers, texts, st.binary(max_size=2))
 keys = st.one_of(st.integers(-2, 2), st.sampled_from(["a", "b", "k", 1.0, True, None, b"a", 2**64]))
 ODD: List[Any] = [
         PLAIN, Record(x=1), Elsewhere(x=1), Truthless(), Sized(), Comparing(), Computing(), Number(1), Text("k"), Level.HIGH, Status.PAID, NAN, Real(1), [NAN], Color.RED, Plain, sys, len,
-        decimal.Decimal(1), object(), Slotted(1), range(3), collections.deque([1]), list(range(600)), set(range(600)),
+        *map(decimal.Decimal, ("1", "2.5", "NaN", "sNaN", "-Infinity", "1E+400", "0.1", "9007199254740993")), decimal.Decimal("7" * 5_000),
+        Money(1), Money("NaN"), decimal.Decimal(1), object(), Slotted(1), range(3), collections.deque([1]), list(range(600)), set(range(600)),
         dict.fromkeys(range(600)), collections.OrderedDict(a=1), types.SimpleNamespace(x=1), collections.Counter("aab"),
         ["x"] * 200 + [Comparing()], {"k": 1, Comparing(): 2}, {Comparing(), 1}, 1j, Ellipsis, NotImplemented,
     "a" * 600, "b" + "a" * 599, "a" * 599 + "b", "ab" * 3_000, "x" * 70_000, "x" * 69_999 + "y",
