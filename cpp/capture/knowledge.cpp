@@ -204,11 +204,15 @@ Ref descriptor(PyTypeObject* type, Py_ssize_t at, PyObject* name) {
     return found;
 }
 
+bool is_made_dict(PyObject* found) noexcept {
+    return made_getter != nullptr && Py_TYPE(found) == &PyGetSetDescr_Type &&
+           reinterpret_cast<PyGetSetDescrObject*>(found)->d_getset->get == made_getter;
+}
+
 bool has_made_dict(PyTypeObject* type, Py_ssize_t at) {
     static PyObject* const name = PyUnicode_InternFromString("__dict__");
     const Ref found = descriptor(type, at, name);
-    return found && Py_TYPE(found.get()) == &PyGetSetDescr_Type &&
-           reinterpret_cast<PyGetSetDescrObject*>(found.get())->d_getset->get == made_getter;
+    return found && is_made_dict(found.get());
 }
 
 std::shared_ptr<const Shape> Knowledge::shape(const Parts& parts, PyTypeObject* type) {

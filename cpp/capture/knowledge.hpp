@@ -26,6 +26,7 @@ struct Parts {
     Ref described;          // what collector says of a code object's variables
     Ref is_for_application;
     Ref stack_frame;        // model.StackFrame
+    Ref watch_value;        // model.WatchValue
 };
 
 // Of a key or the name of a field.
@@ -137,6 +138,9 @@ private:
 
 // Once, when the module is loaded: what makes out the ``__dict__`` of a class statement, at a sample.
 bool find_made_getter();
+
+// Whether this is the ``__dict__`` that a class statement makes.
+bool is_made_dict(PyObject* found) noexcept;
 
 // The C getter that a class of the MRO has under a name; null where it has none. Looked up anew each time:
 // the application may have changed its class since.

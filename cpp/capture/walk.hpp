@@ -35,6 +35,8 @@ public:
     }
     long long room() const { return room_; }
     bool truncated() const { return truncated_; }
+    // Something was not read at all.
+    void leave_out() { truncated_ = true; }
     JsonOut& out() { return out_; }
 
     // Writes the value. False only with an error set that is the application's.

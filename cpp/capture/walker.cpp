@@ -2,6 +2,7 @@
 #include <new>
 
 #include "capture/frames.hpp"
+#include "capture/watches.hpp"
 #include "parts.hpp"
 
 namespace tracepoints {
@@ -36,13 +37,14 @@ bool take_limit(PyObject* limits, const char* name, long long& limit) {
 }
 
 bool set_up(Setting& setting, PyObject* policy, PyObject* limits, PyObject* parts) {
-    PyObject *reader, *json_text, *shape_of, *described, *is_for_application, *stack_frame;
-    if (PyArg_ParseTuple(parts, "OOOOOO!", &reader, &json_text, &shape_of, &described, &is_for_application,
-                         &PyType_Type, &stack_frame) == 0) {
+    PyObject *reader, *json_text, *shape_of, *described, *is_for_application, *stack_frame, *watch_value;
+    if (PyArg_ParseTuple(parts, "OOOOOO!O!", &reader, &json_text, &shape_of, &described, &is_for_application,
+                         &PyType_Type, &stack_frame, &PyType_Type, &watch_value) == 0) {
         return false;
     }
-    if (!PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(stack_frame), &PyTuple_Type)) {
-        PyErr_SetString(PyExc_TypeError, "a frame of a stack is a tuple");
+    if (!PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(stack_frame), &PyTuple_Type) ||
+        !PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(watch_value), &PyTuple_Type)) {
+        PyErr_SetString(PyExc_TypeError, "a frame of a stack and the value of a watch are tuples");
         return false;
     }
     Parts& kept = setting.parts;
@@ -54,6 +56,7 @@ bool set_up(Setting& setting, PyObject* policy, PyObject* limits, PyObject* part
     kept.described = Ref::borrow(described);
     kept.is_for_application = Ref::borrow(is_for_application);
     kept.stack_frame = Ref::borrow(stack_frame);
+    kept.watch_value = Ref::borrow(watch_value);
     setting.knowledge = Knowledge::of(policy);
     return setting.knowledge != nullptr && take_limit(limits, "max_depth", setting.depth) &&
            take_limit(limits, "max_properties", setting.width) &&
@@ -143,6 +146,26 @@ PyObject* walker_stack(PyObject* self, PyObject* const* arguments, Py_ssize_t co
         [&] { return read_stack(setting_of(self), frame, arguments[1], most, arguments[3], arguments[4]); });
 }
 
+PyObject* walker_prepare(PyObject*, PyObject* watches) {
+    return guarded([&] { return prepare_watches(watches); });
+}
+
+PyObject* walker_watches(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 8 || !is_frame(arguments[0])) {
+        PyErr_SetString(PyExc_TypeError,
+                        "watches(frame, prepared, clock, room, least, ask, snapshot, no_time)");
+        return nullptr;
+    }
+    WatchCall call{arguments[1], arguments[2], 0, 0, arguments[5], arguments[6], arguments[7]};
+    call.room = PyLong_AsLongLong(arguments[3]);
+    call.least = PyLong_AsLongLong(arguments[4]);
+    if (PyErr_Occurred() != nullptr) {
+        return nullptr;
+    }
+    auto* frame = reinterpret_cast<PyFrameObject*>(arguments[0]);
+    return guarded([&] { return read_watches(setting_of(self), frame, call); });
+}
+
 PyMethodDef walker_methods[] = {
     {"read", walker_read, METH_VARARGS, "read(value, clock, room): JSON text, truncated, room that is left."},
     {"variables", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(walker_variables)),
@@ -150,6 +173,10 @@ PyMethodDef walker_methods[] = {
      "Fills a dict: variable → JSON text; answers (arguments, omitted, truncated), or None: ask Python."},
     {"stack", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(walker_stack)), METH_FASTCALL,
      "Adds the callers of a frame to a list; answers whether it was cut, or None: ask Python."},
+    {"prepare", walker_prepare, METH_O,
+     "(lowered or None, label, expression) of each: watches for `watches`."},
+    {"watches", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(walker_watches)), METH_FASTCALL,
+     "Evaluates and reads watches: (list of `WatchValue`, whether anything was cut)."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -8,6 +8,9 @@ namespace tracepoints {
 // Knows the type of a namedtuple's fields from now on. False with a Python error.
 bool prepare_attributes();
 
+// Whether this is `enum.Enum` itself.
+bool is_enum(PyTypeObject* type) noexcept;
+
 // `name` is interned. False where the value would have to be computed, or there is none.
 bool attribute(PyObject* owner, PyObject* name, Value& out) noexcept;
 

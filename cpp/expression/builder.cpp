@@ -1,6 +1,11 @@
 #include "expression/builder.hpp"
 
+#include <algorithm>
+#include <iterator>
+
+#include "expression/arguments.hpp"
 #include "expression/constructs.hpp"
+#include "expression/functions.hpp"
 #include "expression/variable.hpp"
 
 namespace tracepoints {
@@ -18,6 +23,38 @@ constexpr RelationName kRelations[] = {
     {"in", Relation::kIn},        {"not in", Relation::kNotIn}, {"is", Relation::kIs},
     {"is not", Relation::kIsNot},
 };
+
+struct OperationName {
+    const char* symbol;
+    Arithmetic::Operation operation;
+};
+
+constexpr OperationName kOperations[] = {
+    {"+", Arithmetic::Operation::kAdd},      {"-", Arithmetic::Operation::kSubtract},
+    {"*", Arithmetic::Operation::kMultiply}, {"/", Arithmetic::Operation::kDivide},
+    {"//", Arithmetic::Operation::kFloor},   {"%", Arithmetic::Operation::kModulo},
+};
+
+struct MethodName {
+    const char* word;
+    TextMethod::Name name;
+};
+
+constexpr MethodName kMethods[] = {
+    {"startswith", TextMethod::Name::kStart},
+    {"endswith", TextMethod::Name::kEnd},
+    {"contains", TextMethod::Name::kContains},
+};
+
+// Words that one part follows; what else does is no part.
+constexpr const char* kSingles[] = {
+    "not",      "len",       "abs",     "any",        "all",   "negative", "positive",
+    "argument", "attribute", "section", "isinstance", "lower", "upper",    "strip",
+};
+
+NodePtr unknown() {
+    return std::make_unique<Unknown>();
+}
 
 bool says(PyObject* word, const char* text) {
     return PyUnicode_CheckExact(word) && PyUnicode_CompareWithASCIIString(word, text) == 0;
@@ -71,10 +108,45 @@ NodePtr Builder::build(PyObject* lowered) {
     if (says(word, "or")) {
         return build_choice(first, Verdict::kTrue);
     }
+    if (says(word, "local")) {
+        return build_local(lowered);
+    }
+    if (says(word, "min")) {
+        return build_extreme(first, Relation::kLess);
+    }
+    if (says(word, "max")) {
+        return build_extreme(first, Relation::kGreater);
+    }
     if (says(word, "python")) {
         return std::make_unique<Unknown>();
     }
+    if (says(word, "arguments")) {
+        return std::make_unique<Arguments>();
+    }
+    NodePtr single = build_single(word, lowered);
+    if (single || PyErr_Occurred() != nullptr) {
+        return single;
+    }
     NodePtr one = build(first);
+    NodePtr two = one ? build(part(lowered, 2)) : nullptr;
+    if (!two) {
+        return nullptr;
+    }
+    if (says(word, "if")) {
+        NodePtr three = build(part(lowered, 3));
+        return three ? std::make_unique<Conditional>(std::move(one), std::move(two), std::move(three))
+                     : nullptr;
+    }
+    return build_binary(word, std::move(one), std::move(two));
+}
+
+NodePtr Builder::build_single(PyObject* word, PyObject* lowered) {
+    const auto* const known = std::find_if(std::begin(kSingles), std::end(kSingles),
+                                           [word](const char* each) { return says(word, each); });
+    if (known == std::end(kSingles)) {
+        return nullptr;
+    }
+    NodePtr one = build(part(lowered, 1));
     if (!one) {
         return nullptr;
     }
@@ -84,10 +156,32 @@ NodePtr Builder::build(PyObject* lowered) {
     if (says(word, "len")) {
         return std::make_unique<Length>(std::move(one));
     }
+    if (says(word, "abs")) {
+        return std::make_unique<Absolute>(std::move(one));
+    }
+    if (says(word, "any")) {
+        return std::make_unique<Quantifier>(Verdict::kTrue, std::move(one));
+    }
+    if (says(word, "all")) {
+        return std::make_unique<Quantifier>(Verdict::kFalse, std::move(one));
+    }
+    if (says(word, "negative") || says(word, "positive")) {
+        return std::make_unique<Sign>(says(word, "negative"), std::move(one));
+    }
+    if (says(word, "argument")) {
+        Ref args = Ref::steal(PyUnicode_InternFromString("args"));
+        return args ? std::make_unique<Argument>(std::make_unique<Variable>(std::move(args), unknown()),
+                                                 std::move(one))
+                    : nullptr;
+    }
     PyObject* const second = part(lowered, 2);
     if (says(word, "attribute")) {
         Ref name = interned(second);
         return name ? std::make_unique<Attribute>(std::move(one), std::move(name)) : nullptr;
+    }
+    if (says(word, "section")) {
+        return PySlice_Check(second) ? std::make_unique<Section>(std::move(one), Ref::borrow(second))
+                                     : refuse();
     }
     if (says(word, "isinstance")) {
         for (Py_ssize_t index = 0; PyTuple_CheckExact(second) && index < PyTuple_GET_SIZE(second); ++index) {
@@ -99,33 +193,56 @@ NodePtr Builder::build(PyObject* lowered) {
                                                                        part(lowered, 3) == Py_True)
                                           : refuse();
     }
-    NodePtr two = build(second);
-    if (!two) {
-        return nullptr;
-    }
+    Ref method = Ref::steal(PyObject_GetAttr(reinterpret_cast<PyObject*>(&PyUnicode_Type), word));
+    return method ? std::make_unique<Conversion>(std::move(one), std::move(method)) : nullptr;
+}
+
+NodePtr Builder::build_binary(PyObject* word, NodePtr one, NodePtr two) {
     if (says(word, "item")) {
         return std::make_unique<Item>(std::move(one), std::move(two));
     }
-    if (says(word, "if")) {
-        NodePtr three = build(part(lowered, 3));
-        return three ? std::make_unique<Conditional>(std::move(one), std::move(two), std::move(three))
-                     : nullptr;
-    }
-    for (const char* symbol : {"+", "-", "*", "//", "%"}) {
-        if (says(word, symbol)) {
-            return std::make_unique<Arithmetic>(symbol[0], std::move(one), std::move(two));
+    for (const OperationName& each : kOperations) {
+        if (says(word, each.symbol)) {
+            return std::make_unique<Arithmetic>(each.operation, std::move(one), std::move(two));
         }
     }
-    if (says(word, "startswith")) {
-        return std::make_unique<TextMethod>(TextMethod::Name::kStart, std::move(one), std::move(two));
-    }
-    if (says(word, "endswith")) {
-        return std::make_unique<TextMethod>(TextMethod::Name::kEnd, std::move(one), std::move(two));
-    }
-    if (says(word, "contains")) {
-        return std::make_unique<TextMethod>(TextMethod::Name::kContains, std::move(one), std::move(two));
+    for (const MethodName& each : kMethods) {
+        if (says(word, each.word)) {
+            return std::make_unique<TextMethod>(each.name, std::move(one), std::move(two));
+        }
     }
     return refuse();
+}
+
+NodePtr Builder::build_local(PyObject* lowered) {
+    Ref name = interned(part(lowered, 1));
+    Ref locals = Ref::steal(name ? PyUnicode_InternFromString("locals") : nullptr);
+    return locals ? std::make_unique<Local>(std::make_unique<Variable>(std::move(locals), unknown()),
+                                            std::make_unique<Variable>(std::move(name), unknown()))
+                  : nullptr;
+}
+
+NodePtr Builder::build_extreme(PyObject* lowered, Relation better) {
+    std::vector<NodePtr> parts;
+    if (!build_parts(lowered, parts)) {
+        return nullptr;
+    }
+    return parts.empty() ? refuse() : std::make_unique<Extreme>(better, std::move(parts));
+}
+
+bool Builder::build_parts(PyObject* lowered, std::vector<NodePtr>& parts) {
+    if (!PyTuple_CheckExact(lowered)) {
+        refuse();
+        return false;
+    }
+    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(lowered); ++index) {
+        NodePtr each = build(PyTuple_GET_ITEM(lowered, index));
+        if (!each) {
+            return false;
+        }
+        parts.push_back(std::move(each));
+    }
+    return true;
 }
 
 NodePtr Builder::build_variable(PyObject* lowered) {
@@ -173,18 +290,8 @@ NodePtr Builder::build_comparison(PyObject* lowered) {
 }
 
 NodePtr Builder::build_choice(PyObject* lowered, Verdict stop) {
-    if (!PyTuple_CheckExact(lowered)) {
-        return refuse();
-    }
     std::vector<NodePtr> parts;
-    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(lowered); ++index) {
-        NodePtr each = build(PyTuple_GET_ITEM(lowered, index));
-        if (!each) {
-            return nullptr;
-        }
-        parts.push_back(std::move(each));
-    }
-    return std::make_unique<Choice>(stop, std::move(parts));
+    return build_parts(lowered, parts) ? std::make_unique<Choice>(stop, std::move(parts)) : nullptr;
 }
 
 }  // namespace tracepoints

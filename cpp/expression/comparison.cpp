@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "expression/attribute.hpp"
 #include "expression/container.hpp"
+#include "expression/decimals.hpp"
 
 namespace tracepoints {
 
@@ -31,9 +33,13 @@ Verdict compare(Relation relation, Number left, Number right) noexcept {
     }
 }
 
+bool is_number(Kind kind) noexcept {
+    return kind <= Kind::kBool;
+}
+
 // A number as a float, where that is exact.
-bool real(const Value& value, double& number) noexcept {
-    if (value.kind() == Kind::kFloat) {
+bool real(const Value& value, Kind kind, double& number) noexcept {
+    if (kind == Kind::kFloat) {
         number = PyFloat_AS_DOUBLE(value.object());
         return true;
     }
@@ -45,15 +51,17 @@ bool real(const Value& value, double& number) noexcept {
     return true;
 }
 
-Verdict compare_numbers(Relation relation, const Value& left, const Value& right) noexcept {
-    if (left.is_integer() && right.is_integer()) {
+// Of two numbers of these kinds.
+Verdict compare_numbers(Relation relation, const Value& left, Kind kind, const Value& right,
+                        Kind other) noexcept {
+    if (kind != Kind::kFloat && other != Kind::kFloat) {
         long long one = 0;
         long long two = 0;
         return left.integer(one) && right.integer(two) ? compare(relation, one, two) : Verdict::kDefer;
     }
     double one = 0;
     double two = 0;
-    return real(left, one) && real(right, two) ? compare(relation, one, two) : Verdict::kDefer;
+    return real(left, kind, one) && real(right, other, two) ? compare(relation, one, two) : Verdict::kDefer;
 }
 
 Verdict equal_texts(PyObject* left, PyObject* right, Scene& scene) noexcept {
@@ -142,12 +150,40 @@ Verdict identical(const Value& left, const Value& right) noexcept {
 
 }  // namespace
 
-Verdict equal(const Value& left, const Value& right, Scene& scene, int depth) noexcept {
-    if (left.is_number() && right.is_number()) {
-        return compare_numbers(Relation::kEqual, left, right);
+Kind compared_kind(const Value& value) noexcept {
+    PyObject* const object = value.object();
+    if (value.kind() != Kind::kOther ||
+        !(PyUnicode_Check(object) || PyLong_Check(object) || PyFloat_Check(object))) {
+        return value.kind();
     }
-    if (left.kind() == Kind::kText && right.kind() == Kind::kText) {
+    PyObject* const classes = Py_TYPE(object)->tp_mro;
+    for (Py_ssize_t at = 0; classes != nullptr && at < PyTuple_GET_SIZE(classes); ++at) {
+        auto* const each = reinterpret_cast<PyTypeObject*>(PyTuple_GET_ITEM(classes, at));
+        if (each == &PyUnicode_Type) {
+            return is_ready(object) ? Kind::kText : Kind::kOther;
+        }
+        if (each == &PyLong_Type || each == &PyFloat_Type) {
+            return each == &PyLong_Type ? Kind::kInt : Kind::kFloat;
+        }
+        // The class of an enum that has its members' type only after itself, or one made in C.
+        if (is_enum(each) || !PyType_HasFeature(each, Py_TPFLAGS_HEAPTYPE)) {
+            break;
+        }
+    }
+    return Kind::kOther;
+}
+
+Verdict equal(const Value& left, const Value& right, Scene& scene, int depth) noexcept {
+    const Kind kind = compared_kind(left);
+    const Kind other = compared_kind(right);
+    if (is_number(kind) && is_number(other)) {
+        return compare_numbers(Relation::kEqual, left, kind, right, other);
+    }
+    if (kind == Kind::kText && other == Kind::kText) {
         return equal_texts(left.object(), right.object(), scene);
+    }
+    if (is_decimal(left) || is_decimal(right)) {
+        return compare_decimals(Relation::kEqual, left, right);
     }
     if ((left.kind() == Kind::kOther && !compares_by_identity(left)) ||
         (right.kind() == Kind::kOther && !compares_by_identity(right))) {
@@ -184,11 +220,16 @@ Verdict relate(Relation relation, const Value& left, const Value& right, Scene& 
         case Relation::kIsNot: return opposite(identical(left, right));
         default: break;
     }
-    if (left.is_number() && right.is_number()) {
-        return compare_numbers(relation, left, right);
+    const Kind kind = compared_kind(left);
+    const Kind other = compared_kind(right);
+    if (is_number(kind) && is_number(other)) {
+        return compare_numbers(relation, left, kind, right, other);
     }
-    if (left.kind() == Kind::kText && right.kind() == Kind::kText) {
+    if (kind == Kind::kText && other == Kind::kText) {
         return compare_texts(relation, left.object(), right.object(), scene);
+    }
+    if (is_decimal(left) || is_decimal(right)) {
+        return compare_decimals(relation, left, right);
     }
     return Verdict::kDefer;
 }

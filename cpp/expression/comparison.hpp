@@ -19,6 +19,10 @@ enum class Relation : unsigned char {
     kIsNot,
 };
 
+// The kind of a value, or kText, kInt or kFloat where its class is derived from those: what it compares as,
+// by their slots (`introspect.builtin_base`).
+Kind compared_kind(const Value& value) noexcept;
+
 Verdict equal(const Value& left, const Value& right, Scene& scene, int depth = 0) noexcept;
 
 Verdict contains(const Value& wanted, const Value& container, Scene& scene) noexcept;

@@ -4,6 +4,7 @@
 
 #include "expression/attribute.hpp"
 #include "expression/builder.hpp"
+#include "expression/decimals.hpp"
 #include "parts.hpp"
 
 namespace tracepoints {
@@ -93,7 +94,7 @@ std::unique_ptr<Condition> Condition::make(PyObject* lowered) {
 }
 
 bool add_conditions(PyObject* module) {
-    return prepare_attributes() && PyModule_AddFunctions(module, functions) == 0;
+    return prepare_attributes() && prepare_decimals() && PyModule_AddFunctions(module, functions) == 0;
 }
 
 }  // namespace tracepoints

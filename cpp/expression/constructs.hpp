@@ -100,17 +100,44 @@ private:
     NodePtr part_;
 };
 
-// `+ - * / %` of ints whose result fits; '/' stands for the division that gives an int.
-class Arithmetic final : public Node {
+// `x[a:b:c]` of a str, bytes, list or tuple.
+class Section final : public Node {
 public:
-    Arithmetic(char symbol, NodePtr left, NodePtr right) noexcept
-        : symbol_(symbol), left_(std::move(left)), right_(std::move(right)) {}
+    // `bounds` is a slice of constants.
+    Section(NodePtr owner, Ref bounds) noexcept : owner_(std::move(owner)), bounds_(std::move(bounds)) {}
     bool evaluate(Scene& scene, Value& out) const noexcept override;
 
 private:
-    char symbol_;
+    NodePtr owner_;
+    Ref bounds_;
+};
+
+// Of ints whose result fits, and of floats; `+` also of two str.
+class Arithmetic final : public Node {
+public:
+    enum class Operation { kAdd, kSubtract, kMultiply, kDivide, kFloor, kModulo };
+    Arithmetic(Operation operation, NodePtr left, NodePtr right) noexcept
+        : operation_(operation), left_(std::move(left)), right_(std::move(right)) {}
+    bool evaluate(Scene& scene, Value& out) const noexcept override;
+
+private:
+    bool evaluate_integers(long long left, long long right, Value& out) const noexcept;
+    bool evaluate_reals(double left, double right, Value& out) const noexcept;
+
+    Operation operation_;
     NodePtr left_;
     NodePtr right_;
+};
+
+// `-x` and `+x`.
+class Sign final : public Node {
+public:
+    Sign(bool negative, NodePtr part) noexcept : negative_(negative), part_(std::move(part)) {}
+    bool evaluate(Scene& scene, Value& out) const noexcept override;
+
+private:
+    bool negative_;
+    NodePtr part_;
 };
 
 // `isinstance(x, (int, str))` by the real type.
@@ -126,7 +153,7 @@ private:
     bool all_;
 };
 
-// `s.startswith(x)`, `s.endswith(x)`, `s.contains(x)` of two str.
+// `s.startswith(x)`, `s.endswith(x)`, `s.contains(x)` of two str, or of a str and a tuple of them.
 class TextMethod final : public Predicate {
 public:
     enum class Name { kStart, kEnd, kContains };
@@ -135,6 +162,8 @@ public:
     Verdict decide(Scene& scene) const noexcept override;
 
 private:
+    Verdict has_affix(PyObject* text, PyObject* wanted, Scene& scene) const noexcept;
+
     Name name_;
     NodePtr receiver_;
     NodePtr argument_;

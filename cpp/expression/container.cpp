@@ -100,11 +100,22 @@ Verdict in_set(PyObject* set, const Value& wanted, Scene& scene) noexcept {
     return verdict;
 }
 
+// Whether Python looks for a copy: of a number or text of a derived class, which is found by its value alone.
+bool is_copied(const Value& wanted) noexcept {
+    if (wanted.kind() != Kind::kOther) {
+        return false;
+    }
+    const PyTypeObject* const type = Py_TYPE(wanted.object());
+    return (type->tp_as_number != nullptr && type->tp_as_number->nb_add != nullptr) ||
+           (type->tp_as_sequence != nullptr && type->tp_as_sequence->sq_concat != nullptr);
+}
+
 Verdict in_sequence(const Value& wanted, const Value& sequence, Scene& scene) noexcept {
     const Py_ssize_t size = size_of(sequence);
-    if (wanted.kind() == Kind::kText && PyUnicode_GET_LENGTH(wanted.object()) > kPiece) {
+    if (compared_kind(wanted) == Kind::kText && PyUnicode_GET_LENGTH(wanted.object()) > kPiece) {
         return Verdict::kDefer;
     }
+    const bool by_identity = !is_copied(wanted);
     if (!scene.spend(16 + 2 * size)) {
         return Verdict::kDefer;
     }
@@ -126,7 +137,8 @@ Verdict in_sequence(const Value& wanted, const Value& sequence, Scene& scene) no
             }
         }
         if (verdict == Verdict::kFalse) {
-            verdict = value.object() == wanted.object() ? Verdict::kTrue : equal(value, wanted, scene);
+            verdict = by_identity && value.object() == wanted.object() ? Verdict::kTrue
+                                                                       : equal(value, wanted, scene);
         }
         if (verdict == Verdict::kDefer || (verdict == Verdict::kTrue && dear)) {
             return verdict;

@@ -42,6 +42,24 @@ public:
         kind_ = Kind::kInt;
     }
     void truth(bool value) noexcept { borrow(value ? Py_True : Py_False); }
+    // A new reference, or null with an error: then none is set any more, and it is no value.
+    bool made(PyObject* object) noexcept {
+        if (object == nullptr) {
+            PyErr_Clear();
+            return false;
+        }
+        steal(object);
+        return true;
+    }
+    bool real(double number) noexcept { return made(PyFloat_FromDouble(number)); }
+    // What the other one is; that one is nothing any more.
+    void take(Value& other) noexcept {
+        drop();
+        object_ = std::exchange(other.object_, nullptr);
+        number_ = other.number_;
+        owned_ = std::exchange(other.owned_, false);
+        kind_ = other.kind_;
+    }
 
     Kind kind() const noexcept { return kind_; }
     // Null for a number that was counted here.

@@ -15,14 +15,14 @@ bool may_be(PyObject* stored, PyObject* name) noexcept {
 // Names stand once, but for two cases. To 3.10 an argument that is a cell stands among both, and the cell
 // counts. From 3.12 on a comprehension's variable may have the name of a free variable of the function it is
 // inlined into: which of them is meant, f_locals says, and this does not.
-int Variable::find(PyCodeObject* code) const noexcept {
+int find_slot(PyCodeObject* code, PyObject* name) noexcept {
     const auto count = static_cast<int>(slot_count(code));
-    int found = kNone;
+    int found = kNoSlot;
     for (int index = 0; index < count; ++index) {
         PyObject* const stored = slot_name(code, index);
-        if (may_be(stored, name_.get())) {
-            if (stored != name_.get() || (found != kNone && !kCellsApart)) {
-                return kUnclear;
+        if (may_be(stored, name)) {
+            if (stored != name || (found != kNoSlot && !kCellsApart)) {
+                return kUnclearSlot;
             }
             found = index;
         }
@@ -30,27 +30,8 @@ int Variable::find(PyCodeObject* code) const noexcept {
     return found;
 }
 
-int Variable::slot(PyCodeObject* code) const noexcept {
-    const int guess = guess_.load(std::memory_order_relaxed);
-    const auto count = static_cast<int>(slot_count(code));
-    // Where nothing comes after the locals, a name that stands among them stands nowhere else.
-    if (guess < count && count == local_count(code) && slot_name(code, guess) == name_.get()) {
-        return guess;
-    }
-    const int found = find(code);
-    if (found >= 0) {
-        guess_.store(found, std::memory_order_relaxed);
-    }
-    return found;
-}
-
-bool Variable::evaluate(Scene& scene, Value& out) const noexcept {
-    const int index = slot(scene.code);
-    if (index < 0) {
-        return index == kNone && !is_beside(scene) &&
-               (otherwise_ ? otherwise_->evaluate(scene, out) : global(scene, out));
-    }
-    // An unbound variable may be a global's after all, and a cell is not one before the call has begun.
+// An unbound variable may be a global's after all, and a cell is not one before the call has begun.
+bool read_slot(Scene& scene, int index, Value& out) noexcept {
     if (is_cell_slot(scene.code, index)) {
         PyObject* const value = has_begun(scene.frame) ? slot_value(scene.frame, scene.code, index) : nullptr;
         if (value != nullptr) {
@@ -69,6 +50,29 @@ bool Variable::evaluate(Scene& scene, Value& out) const noexcept {
         out.borrow(value);
     }
     return true;
+}
+
+int Variable::slot(PyCodeObject* code) const noexcept {
+    const int guess = guess_.load(std::memory_order_relaxed);
+    const auto count = static_cast<int>(slot_count(code));
+    // Where nothing comes after the locals, a name that stands among them stands nowhere else.
+    if (guess < count && count == local_count(code) && slot_name(code, guess) == name_.get()) {
+        return guess;
+    }
+    const int found = find_slot(code, name_.get());
+    if (found >= 0) {
+        guess_.store(found, std::memory_order_relaxed);
+    }
+    return found;
+}
+
+bool Variable::evaluate(Scene& scene, Value& out) const noexcept {
+    const int index = slot(scene.code);
+    if (index < 0) {
+        return index == kNoSlot && !is_beside(scene) &&
+               (otherwise_ ? otherwise_->evaluate(scene, out) : global(scene, out));
+    }
+    return read_slot(scene, index, out);
 }
 
 // Whether somebody has written the name into locals(), which comes before a global, or may have.

@@ -7,6 +7,14 @@
 
 namespace tracepoints {
 
+// The slot of a name, or one of these.
+constexpr int kNoSlot = -1;
+constexpr int kUnclearSlot = -2;
+int find_slot(PyCodeObject* code, PyObject* name) noexcept;
+
+// What a slot holds; false where it is unbound.
+bool read_slot(Scene& scene, int index, Value& out) noexcept;
+
 class Variable final : public Node {
 public:
     // `name` is interned. `otherwise` is taken where the code has no such local; null: the global.
@@ -14,13 +22,11 @@ public:
         : name_(std::move(name)), otherwise_(std::move(otherwise)) {}
 
     bool evaluate(Scene& scene, Value& out) const noexcept override;
+    // Whether there is certainly no local of the name.
+    bool is_absent(Scene& scene) const noexcept { return slot(scene.code) == kNoSlot && !is_beside(scene); }
 
 private:
-    static constexpr int kNone = -1;
-    static constexpr int kUnclear = -2;
-
     int slot(PyCodeObject* code) const noexcept;
-    int find(PyCodeObject* code) const noexcept;
     bool is_beside(Scene& scene) const noexcept;
     bool global(Scene& scene, Value& out) const noexcept;
 

@@ -233,6 +233,7 @@ class Snapshot:
         self.arguments: Tuple[str, ...] = ()
         #: How many locals the limits left out.
         self.omitted = 0
+        #: As `variables`.
         self.watches: List[WatchValue] = []
         self.stack: List[StackFrame] = []
         # Logpoint.

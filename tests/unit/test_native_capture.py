@@ -30,7 +30,9 @@ from otel_tracepoints.capture.values import Reader
 from otel_tracepoints.emission import fit
 from otel_tracepoints.emission.encode import hit_attributes
 from otel_tracepoints.emission.hitlog import describe
-from otel_tracepoints.model import CaptureLimits, JsonText, Snapshot, json_value
+from otel_tracepoints.errors import InvalidExpression
+from otel_tracepoints.expression import parse_watch
+from otel_tracepoints.model import CaptureLimits, JsonText, Snapshot, WatchValue, json_value
 
 native = pytest.importorskip("otel_tracepoints.engine._native", reason="needs the compiled module")
 
@@ -383,6 +385,9 @@ def _both_snapshots(frame: types.FrameType, **parts: Any) -> Tuple[Snapshot, Sna
         made = make_collector(**parts)
         made._walker = None if walker is None else walker(made._policy, made._limits, collector._WALKER_PARTS)
         made.variables(frame, snapshot, Clock())
+        made._walker_type = walker
+        expressions = [parse_watch(each) for each in ("short", "lines", "gone")]
+        made.watches(frame, expressions, snapshot, Clock())
         made.stack(frame, snapshot, Clock())
         found.append(snapshot)
     return found[0], found[1]
@@ -481,6 +486,186 @@ def test_a_class_body_and_a_callback_get_plain_values() -> None:
 
     target([1])
     assert given.count(("only", [1])) == 2
+
+
+# -- Watches -----------------------------------------------------------------------------
+
+paths = st.sampled_from(
+    "a b a.first b.second a.password a.left b.token a[0] b[1] a['name'] b['password'] a[1:] b[:2] len(a) len(b) a.nope nope password token"
+    " args args[0] args[1] locals.a locals.password this.first self.password a[key] b[key] key secret max(a) min(a, b) abs(a) -a a.lower()"
+    " a.name b.value a.first.second a[0].first a['k']['id'] any(a) 1 'x' (1,'password=x') [1,2] 4111111111111111 true null 'token:abc' a.x".split()
+    + "a b box box.first rows rows[0] rows[1] rows[1:] table table['name'] table['k'] n t t[2:] len(rows) len(t) n+1 t.upper() box.second".split()
+    + "n/2 -n max(n,9) rows[::-1] this.second self.first locals.box locals.rows[1] t[0] abs(n) min(rows[2],t) any(rows[2:])".split()
+)  # fmt: skip
+watched = st.recursive(
+    paths,
+    lambda inner: st.one_of(
+        st.builds("({} {} {})".format, inner, st.sampled_from("+ - * / and or == < in".split()), inner),
+        st.builds("({} if {} else {})".format, inner, inner, inner),
+        st.builds("({})[{}]".format, inner, st.sampled_from(["0", "-1", "1:", "'password'", "'name'", "key", "::-1"])),
+        st.builds("len({})".format, inner),
+    ),
+    max_leaves=3,
+)  # fmt: skip
+
+
+class Counting(collector.Collector):
+    """Counts how often Python was asked for a watch, and how often it had a value that may be shown."""
+
+    asked = 0
+    valued = 0
+
+    def _evaluate(self, *given: Any) -> Tuple[bool, Any]:
+        self.asked += 1
+        answer = super()._evaluate(*given)
+        self.valued += not answer[0]
+        return answer
+
+
+def _frame_to_watch(self: Any, a: Any, b: Any, key: Any, password: Any) -> types.FrameType:
+    token, secret = a, "api_key"
+    box, rows, table, n, t = Usual(a, b), [a, b, "x"], {"name": a, "k": b}, 7, "Straße 1"
+    return sys._getframe()
+
+
+def _watch_both(
+    texts: List[str],
+    frame: types.FrameType,
+    policy: RedactionPolicy,
+    limits: CaptureLimits,
+    looks: Optional[int],
+) -> Tuple[Snapshot, List[Counting]]:
+    """What the compiled collector made, which is the same as what the Python one makes; and both of them."""
+    expressions = [parse_watch(text, policy.is_sensitive) for text in texts]
+    found = []
+    collectors = []
+    for walker in (None, native.Walker):
+        made = Counting(policy, limits, function_name, None, walker)
+        for _ in range(2):  # prepared, and once more
+            clock, snapshot = Clock(looks), new_snapshot()
+            made.asked = made.valued = 0
+            made.watches(frame, expressions, snapshot, clock)
+            watches = [(each.expression, fit._dump(json_value(each.value))) for each in snapshot.watches]
+            assert all(type(each) is WatchValue for each in snapshot.watches)
+            found.append((watches, snapshot.truncated, snapshot.failure, clock.looks))
+        collectors.append(made)
+    assert found[1:] == found[:-1]
+    return snapshot, collectors
+
+
+def test_watches_are_the_same() -> None:
+    """Values, marks of failures, limits and redaction of watches do not depend on who evaluated and captured them."""
+    total = [0, 0]
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        st.lists(watched, min_size=1, max_size=5), graphs, graphs, st.sampled_from([*KEYS, 0, 1, None]),
+        st.sampled_from([POLICY, POLICY, STRICT]), limits_of, st.sampled_from([None, None, None, 0, 1, 2, 5]),
+    )  # fmt: skip
+    def same(
+        texts: List[str], a: Any, b: Any, key: Any, policy: RedactionPolicy, limits: CaptureLimits, looks: Optional[int]
+    ) -> None:  # fmt: skip
+        for text in texts:
+            try:
+                parse_watch(text)
+            except InvalidExpression:
+                assume(False)
+        snapshot, collectors = _watch_both(
+            texts, _frame_to_watch(Usual(a, b), a, b, key, "hunter2"), policy, limits, looks
+        )
+        assert "hunter2" not in str(snapshot.watches)
+        for index, each in enumerate(collectors):
+            total[index] += each.valued
+
+    same()
+    assert total[1] < total[0] / 2
+
+
+def test_common_watches_are_evaluated_natively() -> None:
+    """Paths, lengths, items and sums of usual values need nothing of Python, and show what Python shows."""
+    texts = [
+        "self.first",
+        "a['name']",
+        "a.k",
+        "len(b)",
+        "b[0].second",
+        "b[-1] + 1",
+        "key",
+        "b[1:]",
+        "max(b[2], 5)",
+        "key.upper()",
+        "b[9]",
+    ]
+    frame = _frame_to_watch(Usual({"k": [1]}, 2), {"name": "ann"}, [Usual(1, "x"), 2, 3], "word", "hunter2")
+    snapshot, (_, compiled) = _watch_both(texts, frame, POLICY, CaptureLimits(), None)
+    assert (compiled.asked, compiled.valued) == (2, 0)  # what fails
+    assert snapshot.failure is not None and snapshot.failure[0] == "INDEX_OUT_OF_RANGE"
+    assert json_value(snapshot.watches[4].value) == "x"
+    _, (_, compiled) = _watch_both(
+        ["password", "self.password", "a['password']", "args[4]"], frame, POLICY, CaptureLimits(), None
+    )
+    assert compiled.asked == 4
+
+
+def test_watches_share_their_room() -> None:
+    """A large watch is cut at the same place by both, and leaves those after it what they may have."""
+    large = [{"text": "y" * 900, "items": list(range(90))} for _ in range(90)]
+    frame = _frame_to_watch(None, large, {"k": large, "late": ValueError(large)}, "k", "hunter2")
+    snapshot, _ = _watch_both(
+        ["a", "b", "b[key]", "b.nope", "a[1:]", "b['late']"] * 3, frame, POLICY, CaptureLimits(), None
+    )
+    assert snapshot.truncated
+
+
+def test_watches_of_another_plan_are_prepared_anew() -> None:
+    """A collector that is given other watches shows those."""
+    made = make_collector()
+    made._walker_type = native.Walker
+    frame = _frame_to_watch(None, 1, 2, "k", "hunter2")
+    for text in ("a", "b", "a + b"):
+        snapshot = new_snapshot()
+        made.watches(frame, (parse_watch(text),), snapshot, Clock())
+        assert [each.expression for each in snapshot.watches] == [text]
+
+
+def test_references_are_as_before_watches() -> None:
+    """Neither values nor watches are held after a hit."""
+    if hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled():
+        pytest.skip("counts are spread over threads")
+    held = Usual([object()], ("x" * 5, 10**30))
+    frame = _frame_to_watch(held, held, [held] * 5, "k", "hunter2")
+    expressions = tuple(
+        parse_watch(text)
+        for text in ("a", "b[1:]", "a.second[1]", "args", "a.nope", "len(b)", "self.first[0]")
+    )
+    made = collector.Collector(POLICY, CaptureLimits(), function_name, None, native.Walker)
+    made.watches(frame, expressions, new_snapshot(), Clock())
+    seen = [held, held.first[0], held.second, held.second[1], expressions, *expressions]
+    before = [sys.getrefcount(each) for each in seen]
+    for _ in range(20):
+        made.watches(frame, expressions, new_snapshot(), Clock())
+        made.watches(frame, expressions, new_snapshot(), Clock(3))
+    assert [sys.getrefcount(each) for each in seen] == before
+
+
+def test_what_cannot_be_prepared_is_refused() -> None:
+    """Data that the collector never makes are an error, and no crash."""
+    walker = native.Walker(POLICY, CaptureLimits(), collector._WALKER_PARTS)
+    for wrong in (1, (1,), ((None,),), ((None, 1, 2),), (((), "a", 1),)):
+        with pytest.raises((TypeError, ValueError)):
+            walker.prepare(wrong)
+    frame = sys._getframe()
+    for each in (
+        (),
+        (frame, 1, Clock(), 1, 1, 1, 1, "x"),
+        (1, walker.prepare(()), Clock(), 1, 1, 1, 1, "x"),
+    ):
+        with pytest.raises((TypeError, ValueError)):
+            walker.watches(*each)
+    assert walker.watches(frame, walker.prepare(()), Clock(), 1, 1, None, None, "x") == ([], False)
+    ask = lambda *given: None  # noqa: E731
+    with pytest.raises(TypeError):
+        walker.watches(frame, walker.prepare(((None, "a", 1),)), Clock(), 1, 1, ask, None, "x")
 
 
 @pytest.mark.parametrize("limit", [64, 200, 2048])

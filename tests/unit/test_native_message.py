@@ -77,6 +77,15 @@ PIECES = st.sampled_from(
         "{a}",
         "{b}",
         "{text}",
+        "{text[1:]}",
+        "{text.lower()}",
+        "{a / 2}",
+        "{-b}",
+        "{max(a, b)}",
+        "{locals.a}",
+        "{args[0]}",
+        "{len(args)}",
+        "{any(items)}",
         "{customer.name}",
         "{items[0]}",
         "{len(items)}",
@@ -170,7 +179,18 @@ def test_plain_messages_are_not_left_to_python(message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "message", ["{customer.password}", "{items[a]}", "{a!r}", "{a:>3}", "{nothing}", "{items}", "{customer}"]
+    "message",
+    [
+        "{customer.password}",
+        "{args[0]}",
+        "{len(args)}",
+        "{items[a]}",
+        "{a!r}",
+        "{a:>3}",
+        "{nothing}",
+        "{items}",
+        "{customer}",
+    ],
 )
 def test_all_else_is_left_to_python(message: str) -> None:
     """Sensitive names, keys that are not written down, conversions, formats, errors, containers, objects."""

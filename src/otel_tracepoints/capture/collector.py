@@ -12,7 +12,7 @@ import opcode
 import sys
 import types
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints import introspect
 from otel_tracepoints.capture.callbacks import Callback, adapt
@@ -21,6 +21,7 @@ from otel_tracepoints.capture.shapes import shape_of
 from otel_tracepoints.capture.stack import collect_stack
 from otel_tracepoints.capture.values import Captured, Clock, Reader
 from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.expression.lowering import reads_openly
 from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.model import CaptureLimits, JsonText, JsonValue, Snapshot, StackFrame, WatchValue
 from otel_tracepoints.semconv import JSON_UNBOUND, REDACTED
@@ -37,6 +38,8 @@ WATCHES_ROOM = 65_536
 #: What every variable may take, whatever those before it took.
 _LEAST_ROOM = 1024
 
+_NO_TIME = "<BUDGET: the time for this hit was used up>"
+
 _LOAD_AND_CLEAR: Any = opcode.opmap.get("LOAD_FAST_AND_CLEAR")
 _EXTENDED_ARG = opcode.opmap["EXTENDED_ARG"]
 _CELLS_OF_THE_COMPILER = frozenset(("__class__", "__classdict__", "__conditional_annotations__"))
@@ -52,7 +55,16 @@ class Collector:
         walker: The class of the compiled walk, if there is one: it does what `Reader` does, to `JsonText`.
     """
 
-    __slots__ = ("__weakref__", "_callback", "_function_name", "_limits", "_policy", "_walker")
+    __slots__ = (
+        "__weakref__",
+        "_callback",
+        "_function_name",
+        "_limits",
+        "_policy",
+        "_prepared",
+        "_walker",
+        "_walker_type",
+    )
 
     def __init__(
         self,
@@ -67,6 +79,9 @@ class Collector:
         self._function_name = function_name
         self._callback = adapt(callback)
         self._walker = None if walker is None else walker(policy, limits, _WALKER_PARTS)
+        self._walker_type = walker
+        # Of the watches that came last: `prepare`.
+        self._prepared: Optional[_Prepared] = None
 
     def variables(self, frame: FrameType, snapshot: Snapshot, clock: Clock) -> None:
         """Fills ``variables``, ``arguments`` and ``omitted``."""
@@ -107,10 +122,25 @@ class Collector:
                 if type(shown) is not dict or JSON_UNBOUND not in shown:
                     variables[label] = callback(shown, label)
 
+    def prepare(self, expressions: Sequence[Expression]) -> None:
+        """Readies what `watches` will be given, so that not the first hit has to."""
+        if self._walker_type is not None and expressions:
+            self._prepare(expressions, self._walker_type)
+
     def watches(
         self, frame: FrameType, expressions: Sequence[Expression], snapshot: Snapshot, clock: Clock
     ) -> None:
         """Fills ``watches``, with doubled limits: the user asked for these by name."""
+        if self._walker_type is not None and self._callback is None:
+            prepared = self._prepared
+            if prepared is None or prepared.expressions is not expressions:
+                prepared = self._prepare(expressions, self._walker_type)
+            values, truncated = prepared.walker.watches(
+                frame, prepared.watches, clock, WATCHES_ROOM, _LEAST_ROOM, self._evaluate, snapshot, _NO_TIME
+            )
+            snapshot.watches.extend(values)
+            snapshot.truncated = snapshot.truncated or truncated
+            return
         reader = Reader(self._policy, self._limits.doubled(), clock, WATCHES_ROOM)
         found: List[WatchValue] = []
         room = WATCHES_ROOM
@@ -136,13 +166,28 @@ class Collector:
     ) -> JsonValue:
         if clock.expired():
             reader.truncated = True
-            return "<BUDGET: the time for this hit was used up>"
+            return _NO_TIME
+        stands, value = self._evaluate(frame, expression, snapshot)
+        return value if stands else reader.read(value)
+
+    def _evaluate(self, frame: FrameType, expression: Expression, snapshot: Snapshot) -> Tuple[bool, Any]:
+        """Whether there is a text that stands for the value, and that text or the value."""
         try:
             evaluated = expression.evaluate(frame)
         except EvaluationError as error:
             snapshot.failure = (error.code, self._policy.text(error.message))
-            return self._policy.text(error.mark)
-        return REDACTED if evaluated.sensitive else reader.read(evaluated.value)
+            return True, self._policy.text(error.mark)
+        return (True, REDACTED) if evaluated.sensitive else (False, evaluated.value)
+
+    def _prepare(self, expressions: Sequence[Expression], make: Callable[..., Any]) -> _Prepared:
+        """These watches as the compiled walk takes them, and a walk with their limits."""
+        policy = self._policy
+        walker = make(policy, self._limits.doubled(), _WALKER_PARTS)
+        watches = walker.prepare(
+            tuple((_openly(each, policy), policy.label(each.source), each) for each in expressions)
+        )
+        prepared = self._prepared = _Prepared(expressions, walker, watches)
+        return prepared
 
     def stack(self, frame: FrameType, snapshot: Snapshot, clock: Clock) -> None:
         """Fills ``stack``."""
@@ -156,6 +201,20 @@ class Collector:
             return Captured(REDACTED, False)
         reader = Reader(self._policy, limits, clock, VARIABLES_ROOM)
         return Captured(reader.read(obj), reader.truncated)
+
+
+class _Prepared(NamedTuple):
+    """The watches of one plan, for the compiled walk."""
+
+    expressions: Sequence[Expression]
+    walker: Any
+    watches: Any
+
+
+def _openly(expression: Expression, policy: RedactionPolicy) -> Any:
+    """What of it can be evaluated without Python, as far as its value may certainly be shown."""
+    lowered = expression.lowered
+    return lowered if lowered is not None and reads_openly(lowered, policy.is_sensitive) else None
 
 
 def _arguments(code: CodeType) -> Tuple[str, ...]:
@@ -248,4 +307,4 @@ def _is_definition(value: object) -> bool:
 
 
 #: What the compiled walk asks Python for.
-_WALKER_PARTS = (Reader, JsonText, shape_of, _described, is_for_application, StackFrame)
+_WALKER_PARTS = (Reader, JsonText, shape_of, _described, is_for_application, StackFrame, WatchValue)

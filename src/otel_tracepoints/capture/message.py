@@ -11,6 +11,7 @@ from otel_tracepoints.capture.fields import FIELD_LIMIT, Field, print_field
 from otel_tracepoints.capture.redaction import LOOK_BEYOND, RedactionPolicy
 from otel_tracepoints.capture.values import Clock
 from otel_tracepoints.errors import EvaluationError
+from otel_tracepoints.expression.lowering import reads_openly
 from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.model import FieldValue, Snapshot
 from otel_tracepoints.semconv import REDACTED
@@ -130,18 +131,7 @@ def compiled_parts(template: Template, policy: RedactionPolicy) -> Optional[Tupl
             continue
         expression, conversion, spec = part
         lowered = expression.lowered
-        if conversion or spec or lowered is None or not _is_plain(lowered, policy):
+        if conversion or spec or lowered is None or not reads_openly(lowered, policy.is_sensitive):
             return None
         parts.append(lowered)
     return tuple(parts)
-
-
-def _is_plain(lowered: Any, policy: RedactionPolicy) -> bool:
-    """Whether all that it reads is named in it, and no name is sensitive."""
-    if type(lowered) is str:
-        return not policy.is_sensitive(lowered)
-    if type(lowered) is not tuple:
-        return True
-    if lowered[:1] == ("python",) or (lowered[:1] == ("item",) and lowered[2][:1] != ("constant",)):
-        return False
-    return all(_is_plain(each, policy) for each in lowered)

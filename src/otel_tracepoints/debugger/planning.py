@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import weakref
 from types import CodeType
-from typing import Any, Callable, MutableMapping, Optional
+from typing import Any, Callable, MutableMapping, Optional, Sequence
 
 from otel_tracepoints.capture.collector import Collector
 from otel_tracepoints.capture.message import MessageRenderer, compiled_parts
 from otel_tracepoints.capture.redaction import RedactionPolicy
-from otel_tracepoints.expression import Template, parse_condition, parse_template, parse_watch
+from otel_tracepoints.expression import Expression, Template, parse_condition, parse_template, parse_watch
 from otel_tracepoints.limits import TokenBucket
 from otel_tracepoints.model import CaptureLimits
 from otel_tracepoints.pipeline import Plan
@@ -32,7 +32,7 @@ class Planner:
         self._value_callback = value_callback
         self._message_callback = message_callback
         self._native = native
-        #: One for all probes of the same limits: it keeps nothing of a probe or of a hit.
+        #: One for all probes of the same limits without watches: it keeps nothing of a probe or of a hit.
         self._collectors: MutableMapping[CaptureLimits, Collector] = weakref.WeakValueDictionary()
         #: Of all that have no message.
         self._no_message = MessageRenderer(policy, None, message_callback)
@@ -42,15 +42,16 @@ class Planner:
         probe, policy = entry.probe, self._policy
         sensitive, redact = policy.is_sensitive, policy.text
         template = None if probe.message is None else parse_template(probe.message, sensitive)
+        watches = tuple(parse_watch(text, sensitive) for text in probe.watch)
         return Plan(
             entry=entry,
             condition=None if probe.condition is None else parse_condition(probe.condition, sensitive),
             bucket=bucket,
             budget=entry.budget,
-            collector=self._collector(probe.snapshot),
+            collector=self._collector(probe.snapshot, watches),
             renderer=self._no_message if template is None else self._renderer(template, probe.id),
             template=template,
-            watches=tuple(parse_watch(text, sensitive) for text in probe.watch),
+            watches=watches,
             file=entry.path,
             line=probe.line,
             shown_condition=None if probe.condition is None else redact(probe.condition),
@@ -58,12 +59,15 @@ class Planner:
             shown_tags=tuple(redact(tag) for tag in probe.tags),
         )
 
-    def _collector(self, limits: CaptureLimits) -> Collector:
-        collector = self._collectors.get(limits)
+    def _collector(self, limits: CaptureLimits, watches: Sequence[Expression]) -> Collector:
+        collector = None if watches else self._collectors.get(limits)
         if collector is None:
             walker = None if self._native is None else self._native.Walker
             collector = Collector(self._policy, limits, self._function_name, self._value_callback, walker)
-            self._collectors[limits] = collector
+            if watches:
+                collector.prepare(watches)
+            else:
+                self._collectors[limits] = collector
         return collector
 
     def _renderer(self, template: Template, id: str) -> MessageRenderer:

@@ -108,7 +108,9 @@ def describe(snapshot: Snapshot) -> Dict[str, Any]:
         hit["fields"] = list(snapshot.fields)
     else:
         hit["variables"] = {name: json_value(value) for name, value in snapshot.variables.items()}
-        hit["watches"] = [{"expression": text, "value": value} for text, value in snapshot.watches]
+        hit["watches"] = [
+            {"expression": text, "value": json_value(value)} for text, value in snapshot.watches
+        ]
         hit["stack"] = [
             {"file": frame.file, "line": frame.line, "function": frame.function} for frame in snapshot.stack
         ]

@@ -14,6 +14,9 @@ from typing import Any, Callable, Dict, Optional, Tuple
 
 from otel_tracepoints.expression import syntax
 from otel_tracepoints.expression.closures import builtin_types
+from otel_tracepoints.expression.model import NamePredicate
+
+_UNNAMED = (("argument",), ("arguments",))
 
 #: ``(word, part, ...)``
 Lowered = Tuple[Any, ...]
@@ -30,7 +33,8 @@ _COMPARISONS = {
     "Is": "is",
     "IsNot": "is not",
 }
-_ARITHMETIC = {"Add": "+", "Sub": "-", "Mult": "*", "FloorDiv": "//", "Mod": "%"}
+_ARITHMETIC = {"Add": "+", "Sub": "-", "Mult": "*", "Div": "/", "FloorDiv": "//", "Mod": "%"}
+_UNARY = {"Not": "not", "USub": "negative", "UAdd": "positive"}
 _KEYWORDS = {"true": True, "false": False, "null": None}
 _METHODS = {
     "startswith": "startswith",
@@ -39,6 +43,9 @@ _METHODS = {
     "endsWith": "endswith",
     "contains": "contains",
 }
+#: Functions and methods of one part, and functions of several.
+_SINGLE = frozenset(("len", "abs", "any", "all", "lower", "upper", "strip"))
+_SEVERAL = frozenset(("min", "max"))
 
 
 def lower(checked: syntax.Checked) -> Optional[Lowered]:
@@ -49,18 +56,38 @@ def lower(checked: syntax.Checked) -> Optional[Lowered]:
     ``("name", name, otherwise)``           a local, else ``otherwise``, else (None) a global
     ``("attribute", owner, name)``          ``owner.name``
     ``("item", owner, key)``                ``owner[key]``
+    ``("section", owner, slice)``           ``owner[a:b:c]``
+    ``("local", name)``                     ``locals.name``
+    ``("argument", index)``                 ``args[index]``
+    ``("arguments",)``                      ``args``
     ``("compare", left, ((op, right), …))`` a chain
     ``("and", parts)``, ``("or", parts)``   the value of the part that decides
     ``("not", part)``
     ``("if", test, body, otherwise)``
-    ``("len", part)``
-    ``(op, left, right)``                   ``+ - * // %``
+    ``(word, part)``                        len, abs, any, all; lower, upper, strip of a str
+    ``("min", parts)``, ``("max", parts)``
+    ``(op, left, right)``                   ``+ - * / // %``
+    ``("negative", part)``                  ``-part``; ``("positive", part)``
     ``("isinstance", part, types, all)``    builtin types; ``all``: there are no others to look at
     ``(method, receiver, argument)``        startswith, endswith, contains
     ``("python",)``                         nothing: only the closures can tell
     ======================================  ====================================================
     """
     return _lower(checked.root)
+
+
+def reads_openly(lowered: Any, is_sensitive: NamePredicate) -> bool:
+    """Whether all that it reads is named in it, and no name is sensitive: then its value may be shown."""
+    if type(lowered) is str:
+        return not is_sensitive(lowered)
+    if type(lowered) is not tuple:
+        return True
+    word = lowered[:1]
+    # A key that is computed is looked at when it is known, and parameters have names that code gives them.
+    # (What only Python can tell, Python marks.)
+    if word in _UNNAMED or (word == ("item",) and lowered[2][:1] != ("constant",)):
+        return False
+    return all(reads_openly(each, is_sensitive) for each in lowered)
 
 
 def _lower(node: Any) -> Optional[Lowered]:
@@ -81,19 +108,19 @@ def _constant(node: Any) -> Any:
 
 
 def _name(node: ast.Name) -> Optional[Lowered]:
-    if node.id == "args":
-        return None
     otherwise: Optional[Lowered] = None
     if node.id in _KEYWORDS:
         otherwise = ("constant", _KEYWORDS[node.id])
     elif node.id == "this":
         otherwise = ("name", "self", ("python",))
+    elif node.id == "args":
+        otherwise = ("arguments",)
     return ("name", sys.intern(node.id), otherwise)
 
 
 def _attribute(node: ast.Attribute) -> Optional[Lowered]:
     if isinstance(node.value, ast.Name) and node.value.id == "locals":
-        return None
+        return ("local", sys.intern(node.attr))
     owner = _lower(node.value)
     return owner and ("attribute", owner, sys.intern(node.attr))
 
@@ -102,8 +129,15 @@ def _subscript(node: ast.Subscript) -> Optional[Lowered]:
     key: Any = node.slice
     if type(key).__name__ == "Index":  # 3.8
         key = key.value
+    if isinstance(key, ast.Slice):
+        owner = _lower(node.value)
+        bounds = [
+            None if each is None else syntax.constant(each) for each in (key.lower, key.upper, key.step)
+        ]
+        return owner and ("section", owner, slice(*bounds))
     if isinstance(node.value, ast.Name) and node.value.id == "args":
-        return None
+        index = _lower(key)
+        return index and ("argument", index)
     return _both("item", node.value, key)
 
 
@@ -127,8 +161,8 @@ def _boolop(node: ast.BoolOp) -> Optional[Lowered]:
 
 
 def _unaryop(node: ast.UnaryOp) -> Optional[Lowered]:
-    operand = _lower(node.operand) if isinstance(node.op, ast.Not) else None
-    return operand and ("not", operand)
+    operand = _lower(node.operand)
+    return operand and (_UNARY[type(node.op).__name__], operand)
 
 
 def _ifexp(node: ast.IfExp) -> Optional[Lowered]:
@@ -144,15 +178,23 @@ def _binop(node: ast.BinOp) -> Optional[Lowered]:
 def _call(node: ast.Call) -> Optional[Lowered]:
     function: Any = node.func
     if isinstance(function, ast.Attribute):
+        if function.attr in _SINGLE:
+            return _single(function.attr, function.value)
         word = _METHODS.get(function.attr)
         return (word and _both(word, function.value, node.args[0])) or None
+    if function.id in _SEVERAL:
+        parts = tuple(map(_lower, node.args))
+        return (function.id, parts) if all(parts) else None
+    if function.id in _SINGLE:
+        return _single(function.id, node.args[0])
     part = _lower(node.args[0])
-    if part is None:
-        return None
-    if function.id == "isinstance":
-        types, names = builtin_types(syntax.isinstance_types(node.args[1]) or ())
-        return ("isinstance", part, types, not names)
-    return ("len", part) if function.id == "len" else None
+    types, names = builtin_types(syntax.isinstance_types(node.args[1]) or ())
+    return part and ("isinstance", part, types, not names)
+
+
+def _single(word: str, node: Any) -> Optional[Lowered]:
+    part = _lower(node)
+    return part and (word, part)
 
 
 _LOWERED: Dict[str, Callable[[Any], Optional[Lowered]]] = {
