@@ -113,8 +113,8 @@ def _calls(rounds: int, how: str) -> int:
 
 def counted_rounds(rounds: int) -> Tuple[int, int]:
     """Two numbers of calls, few enough for callgrind, which is fifty times slower."""
-    many = max(2, rounds // 10)
-    return many // 2, many
+    many = max(6, rounds // 10)
+    return many // 3, many
 
 
 def _marked(call: Callable[[], Any], rounds: int) -> List[int]:

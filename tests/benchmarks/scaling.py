@@ -37,13 +37,14 @@ def measure(system: Any, name: str) -> Dict[str, Any]:
     if system.name != "plain":
         system.set("handle", kind.condition, kind.message, False)
     before = system.hits()
-    _rate(1, kind.calls // 8, 5)  # all is warm then
-    calls = kind.calls // 8
+    each = kind.calls // system.fewer
+    _rate(1, each // 8, 5)  # all is warm then
+    calls = each // 8
     rates: Dict[str, float] = {}
     spent: Dict[str, float] = {}
     for threads in THREADS:
-        rates[str(threads)], spent[str(threads)] = _rate(threads, kind.calls // threads, 5)
-        calls += kind.calls
+        rates[str(threads)], spent[str(threads)] = _rate(threads, each // threads, 5)
+        calls += each // threads * threads
         # What is still on its way to the consumer would take processors from the next.
         if system.name != "plain" and kind.condition is None and system.arrived() - before != calls:
             raise SystemExit(f"{system.name}: of {calls} hits {system.arrived() - before} arrived")
