@@ -43,6 +43,8 @@ NATIVELY = [*NATIVE_TESTS, "tests/contract", "-k", "native"]
 TARGETS = ["httpx", "attrs"]
 #: Tools and servers that it has to get along with; not all of them exist for every interpreter.
 BESIDE = ["coverage", "debugpy", "gevent", "gunicorn", "uvicorn"]
+#: What a probe is compared with; not all of them exist for every interpreter.
+BENCHMARKED = ["ddtrace", "debugpy"]
 #: Sessions that do not run it need not wait for a compiler.
 PURE = {"DEBUGIN_PURE_PYTHON": "1", "TRACEPOINTS_REQUIRE_NATIVE": "0"}
 #: A build without the module fails, and so do tests that find none.
@@ -269,11 +271,13 @@ def valgrind(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """What a probe costs, beside Datadog's where it installs: a table, and bench.json."""
+    """What a probe costs, beside Datadog's and debugpy where they install: a table, and bench.json.
+
+    Where Valgrind is installed, in instructions too; ``-- --no-instructions`` is without, and quicker.
+    """
     session.install(".[all]")
-    if (
-        session.run("python", "-m", "pip", "install", "-q", "ddtrace", success_codes=[0, 1], silent=True)
-        is None
-    ):
-        session.log("ddtrace does not install here; the table is without it")
+    for name in BENCHMARKED:
+        command = ("python", "-m", "pip", "install", "-q", name)
+        if session.run(*command, success_codes=[0, 1], silent=True) is None:
+            session.log(f"{name} does not install here; the table is without it")
     session.run("python", "-m", "tests.benchmarks", *session.posargs)

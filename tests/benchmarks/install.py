@@ -22,7 +22,7 @@ _KIB = 1_024
 
 
 def measure(system: Any) -> Dict[str, float]:
-    """Milliseconds of the first probe, of one more and of removing one; KiB of memory that each keeps."""
+    """Milliseconds of the first probe, of one more and of removing one; KiB of memory that each keeps, and at most took."""
     with tempfile.TemporaryDirectory() as folder:
         sys.path.insert(0, folder)
         large = _program(pathlib.Path(folder))
@@ -30,15 +30,17 @@ def measure(system: Any) -> Dict[str, float]:
         first = _milliseconds(system, large, lines[:1])
         more = _milliseconds(system, large, lines[1 : NEXT + 1])
         gc.collect()
-        before = _memory()
-        _milliseconds(system, large, lines[NEXT + 1 : NEXT + 1 + MANY])
+        forgotten, before = _forget_peak(), _memory()
+        system.place_all(large, lines[NEXT + 1 : NEXT + 1 + MANY])
         gc.collect()
+        peak = (_peak() - before) / MANY if forgotten else None
         kept = (_memory() - before) / MANY
         started = time.perf_counter()
         system.unset()
         removed = (time.perf_counter() - started) * 1e3
         system.close()
-    return {"first": first[0], "next": statistics.median(more), "removed": removed, "kept": kept}
+    told = {"first": first[0], "next": statistics.median(more), "removed": removed, "kept": kept}
+    return told if peak is None else {**told, "peak": peak}
 
 
 def _program(folder: pathlib.Path) -> str:
@@ -69,3 +71,18 @@ def _memory() -> float:
     """KiB that this process holds."""
     pages = int(pathlib.Path("/proc/self/statm").read_text("ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / _KIB
+
+
+def _forget_peak() -> bool:
+    """The most that this process ever held is what it holds now; whether the system lets us say so."""
+    try:
+        pathlib.Path("/proc/self/clear_refs").write_text("5", "ascii")
+    except OSError:
+        return False
+    return True
+
+
+def _peak() -> float:
+    """KiB that this process has held at most."""
+    status = pathlib.Path("/proc/self/status").read_text("ascii", "replace")
+    return next(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))

@@ -5,9 +5,34 @@ from __future__ import annotations
 import json
 import socket
 import time
-from typing import Any, Callable, Dict, List, NamedTuple
+from typing import Any, BinaryIO, Callable, Dict, List, NamedTuple
 
 Message = Dict[str, Any]
+
+
+def framed(message: Message) -> bytes:
+    """As it goes over the wire: the length of what follows, and JSON."""
+    data = json.dumps(message).encode()
+    return b"Content-Length: %d\r\n\r\n%s" % (len(data), data)
+
+
+def read_message(stream: BinaryIO) -> Message:
+    """The next message; EOFError if the other side has hung up, within one or between two."""
+    length = 0
+    while True:
+        line = stream.readline()
+        if not line:
+            raise EOFError("the debugger has hung up")
+        if not line.strip():
+            break
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-length":
+            length = int(value)
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError("the debugger has hung up within a message")
+    message: Message = json.loads(data)
+    return message
 
 
 class Stop(NamedTuple):
@@ -73,8 +98,7 @@ class Debugger:
     def _send(self, command: str, arguments: Message) -> int:
         self._sequence += 1
         request = {"seq": self._sequence, "type": "request", "command": command, "arguments": arguments}
-        data = json.dumps(request).encode()
-        self._socket.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(data), data))
+        self._socket.sendall(framed(request))
         return self._sequence
 
     def _wait(self, wanted: Callable[[Message], bool]) -> Message:
@@ -85,17 +109,4 @@ class Debugger:
                     self._unread.remove(message)
                     return message
             assert time.monotonic() < deadline, self._unread
-            self._unread.append(self._read())
-
-    def _read(self) -> Message:
-        length = 0
-        while True:
-            line = self._stream.readline()
-            assert line, "the debugger has hung up"
-            if not line.strip():
-                break
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
-        message: Message = json.loads(self._stream.read(length))
-        return message
+            self._unread.append(read_message(self._stream))
