@@ -7,7 +7,7 @@
 namespace {
 
 constexpr bool (*kParts[])(PyObject*) = {
-    tracepoints::add_limits,  tracepoints::add_gate,       tracepoints::add_hook,
+    tracepoints::add_limits,  tracepoints::add_gate,       tracepoints::add_hook,    tracepoints::add_tracer,
     tracepoints::add_message, tracepoints::add_conditions, tracepoints::add_capture,
 };
 

@@ -9,6 +9,7 @@ namespace tracepoints {
 bool add_limits(PyObject* module);
 bool add_gate(PyObject* module);
 bool add_hook(PyObject* module);
+bool add_tracer(PyObject* module);
 bool add_message(PyObject* module);
 bool add_conditions(PyObject* module);
 bool add_capture(PyObject* module);

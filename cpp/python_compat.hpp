@@ -550,7 +550,8 @@ inline PyObject* globals_of(Frame* frame) {
 // ``f_lineno``; below 1 where the instruction belongs to no line.
 inline int line_of(Frame* frame) {
 #if PY_VERSION_HEX >= 0x030B0000
-    if (frame->frame_obj != nullptr && frame->frame_obj->f_lineno != 0) {
+    // From 3.13 on it is -1 while it has not been asked for.
+    if (frame->frame_obj != nullptr && frame->frame_obj->f_lineno > 0) {
         return frame->frame_obj->f_lineno;
     }
 #if PY_VERSION_HEX >= 0x030C0000
@@ -561,6 +562,71 @@ inline int line_of(Frame* frame) {
 #endif
 #else
     return PyFrame_GetLineNumber(frame);
+#endif
+}
+
+// Gives a thread of this interpreter a trace function, or (null) takes away the one that it has; only with
+// the GIL may it be another thread than this one. False with an error, if the interpreter's auditors refuse.
+inline bool set_trace_of(PyThreadState* state, Py_tracefunc function, PyObject* argument) {
+#if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030D0000
+    return _PyEval_SetTrace(state, function, argument) == 0;
+#else
+    // There is a function for this thread alone, which counts how many are traced. So what the other thread
+    // has is carried here, changed, and carried back.
+    PyThreadState* own = PyThreadState_Get();
+    const uint64_t id = state->id;
+    const Py_tracefunc own_function = own->c_tracefunc;
+    PyObject* own_argument = own->c_traceobj;
+    if (state != own) {
+        own->c_tracefunc = state->c_tracefunc;
+        own->c_traceobj = state->c_traceobj;
+        state->c_tracefunc = nullptr;
+        state->c_traceobj = nullptr;
+    }
+    PyEval_SetTrace(function, argument);
+    if (state == own) {
+        return PyErr_Occurred() == nullptr;
+    }
+    // An auditor may have run, and the thread have ended meanwhile.
+    PyThreadState* each = PyInterpreterState_ThreadHead(own->interp);
+    while (each != nullptr && (each != state || each->id != id)) {
+        each = PyThreadState_Next(each);
+    }
+    if (each == nullptr) {
+        PyEval_SetTrace(nullptr, nullptr);
+    } else {
+        each->c_tracefunc = own->c_tracefunc;
+        each->c_traceobj = own->c_traceobj;
+    }
+    own->c_tracefunc = own_function;
+    own->c_traceobj = own_argument;
+#if PY_VERSION_HEX < 0x03090000
+    for (PyThreadState* changed : {each, own}) {
+        if (changed != nullptr) {
+            changed->use_tracing = changed->c_tracefunc != nullptr || changed->c_profilefunc != nullptr;
+        }
+    }
+#endif
+    return PyErr_Occurred() == nullptr;
+#endif
+}
+
+// The same for every thread, whoever has it now. From 3.12 on, and without the GIL the only way.
+inline void set_trace_everywhere(Py_tracefunc function, PyObject* argument) {
+#if PY_VERSION_HEX >= 0x030C0000
+    PyEval_SetTraceAllThreads(function, argument);
+#else
+    (void)function;
+    (void)argument;
+#endif
+}
+
+// The newest thread of this interpreter; `PyThreadState_Next` leads to older ones.
+inline PyThreadState* newest_thread() {
+#if PY_VERSION_HEX >= 0x03090000
+    return PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+#else
+    return PyInterpreterState_ThreadHead(PyThreadState_Get()->interp);
 #endif
 }
 
