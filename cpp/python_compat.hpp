@@ -11,6 +11,8 @@
 #include <Python.h>
 #include <structmember.h>
 
+#include <utility>
+
 #if PY_VERSION_HEX >= 0x030B0000
 // C's own atomics, which these headers use before 3.13, are not those of C++; the compiler's are for both.
 #undef HAVE_STD_ATOMIC
@@ -566,7 +568,7 @@ inline int line_of(Frame* frame) {
 }
 
 // Gives a thread of this interpreter a trace function, or (null) takes away the one that it has; only with
-// the GIL may it be another thread than this one. False with an error, if the interpreter's auditors refuse.
+// the GIL may it be another thread than this one. False with an error if an auditor refuses.
 inline bool set_trace_of(PyThreadState* state, Py_tracefunc function, PyObject* argument) {
 #if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030D0000
     return _PyEval_SetTrace(state, function, argument) == 0;
@@ -578,47 +580,46 @@ inline bool set_trace_of(PyThreadState* state, Py_tracefunc function, PyObject* 
     const Py_tracefunc own_function = own->c_tracefunc;
     PyObject* own_argument = own->c_traceobj;
     if (state != own) {
-        own->c_tracefunc = state->c_tracefunc;
-        own->c_traceobj = state->c_traceobj;
-        state->c_tracefunc = nullptr;
-        state->c_traceobj = nullptr;
+        own->c_tracefunc = std::exchange(state->c_tracefunc, nullptr);
+        own->c_traceobj = std::exchange(state->c_traceobj, nullptr);
     }
     PyEval_SetTrace(function, argument);
-    if (state == own) {
-        return PyErr_Occurred() == nullptr;
+    // 3.13 and later print what an auditor raised.
+    if (own->c_tracefunc != function && PyErr_Occurred() == nullptr) {
+        PyErr_SetString(PyExc_RuntimeError, "sys.settrace is refused here");
     }
-    // An auditor may have run, and the thread have ended meanwhile.
-    PyThreadState* each = PyInterpreterState_ThreadHead(own->interp);
-    while (each != nullptr && (each != state || each->id != id)) {
-        each = PyThreadState_Next(each);
-    }
-    if (each == nullptr) {
-        PyEval_SetTrace(nullptr, nullptr);
-    } else {
-        each->c_tracefunc = own->c_tracefunc;
-        each->c_traceobj = own->c_traceobj;
-    }
-    own->c_tracefunc = own_function;
-    own->c_traceobj = own_argument;
-#if PY_VERSION_HEX < 0x03090000
-    for (PyThreadState* changed : {each, own}) {
-        if (changed != nullptr) {
-            changed->use_tracing = changed->c_tracefunc != nullptr || changed->c_profilefunc != nullptr;
+    if (state != own) {
+        // An auditor's code may have run, and the thread have ended meanwhile.
+        PyThreadState* each = PyInterpreterState_ThreadHead(own->interp);
+        while (each != nullptr && (each != state || each->id != id)) {
+            each = PyThreadState_Next(each);
         }
-    }
+        if (each == nullptr) {
+            PyEval_SetTrace(nullptr, nullptr);
+        } else {
+            each->c_tracefunc = own->c_tracefunc;
+            each->c_traceobj = own->c_traceobj;
+        }
+        own->c_tracefunc = own_function;
+        own->c_traceobj = own_argument;
+#if PY_VERSION_HEX < 0x03090000
+        for (PyThreadState* changed : {each, own}) {
+            if (changed != nullptr) {
+                changed->use_tracing = changed->c_tracefunc != nullptr || changed->c_profilefunc != nullptr;
+            }
+        }
 #endif
+    }
     return PyErr_Occurred() == nullptr;
 #endif
 }
 
-// The same for every thread, whoever has it now. From 3.12 on, and without the GIL the only way.
-inline void set_trace_everywhere(Py_tracefunc function, PyObject* argument) {
+// The same for every thread, whoever has it now; without the GIL the only way. Up to 3.11 for this thread.
+inline bool set_trace_everywhere(Py_tracefunc function, PyObject* argument) {
 #if PY_VERSION_HEX >= 0x030C0000
     PyEval_SetTraceAllThreads(function, argument);
-#else
-    (void)function;
-    (void)argument;
 #endif
+    return set_trace_of(PyThreadState_Get(), function, argument);
 }
 
 // The newest thread of this interpreter; `PyThreadState_Next` leads to older ones.

@@ -75,11 +75,9 @@ Py_ssize_t set_without_looking(PyObject* tracer, bool everywhere) {
         return 1;
     }
     if (everywhere) {
-        set_trace_everywhere(on_event, tracer);
-    } else if (here != Holder::kThis) {
-        set_trace_of(PyThreadState_Get(), on_event, tracer);
+        return set_trace_everywhere(on_event, tracer) ? 0 : -1;
     }
-    return PyErr_Occurred() == nullptr ? 0 : -1;
+    return here == Holder::kThis || set_trace_of(PyThreadState_Get(), on_event, tracer) ? 0 : -1;
 }
 
 }  // namespace
