@@ -622,6 +622,15 @@ inline bool set_trace_everywhere(Py_tracefunc function, PyObject* argument) {
     return set_trace_of(PyThreadState_Get(), function, argument);
 }
 
+// Without the GIL: an object that this thread has just made is never freed, however often it is let go.
+inline void keep_for_ever(PyObject* object) {
+#ifdef Py_GIL_DISABLED
+    Py_SET_REFCNT(object, PY_SSIZE_T_MAX);  // more than a count can hold
+#else
+    (void)object;
+#endif
+}
+
 // The newest thread of this interpreter; `PyThreadState_Next` leads to older ones.
 inline PyThreadState* newest_thread() {
 #if PY_VERSION_HEX >= 0x03090000

@@ -65,11 +65,6 @@ bool each_thread(Visit visit) {
 
 // Where nobody may look at another thread's state.
 Py_ssize_t set_without_looking(PyObject* tracer, bool everywhere) {
-    // A thread may be about to call it when another one is given to that thread: it stays for ever.
-    if (!as_tracer(tracer)->kept) {
-        as_tracer(tracer)->kept = true;
-        Py_INCREF(tracer);
-    }
     const Holder here = holder_of(PyThreadState_Get(), tracer);
     if (here == Holder::kOther) {
         return 1;

@@ -17,8 +17,6 @@ struct TracerObject {
     PyObject* table;
     // Whether anything is watched. Threads that have the function when it is not leave it by themselves.
     std::atomic<bool> on;
-    // Without the GIL: it has a reference to itself.
-    bool kept;
 };
 
 bool is_tracer(PyObject* object) noexcept;

@@ -27,7 +27,9 @@ PyObject* tracer_new(PyTypeObject* type, PyObject* arguments, PyObject*) {
         Py_INCREF(table);
         as_tracer(self)->table = table;
         new (&as_tracer(self)->on) std::atomic<bool>(false);
-        as_tracer(self)->kept = false;
+        // Without the GIL a thread may be about to call it when it is taken from that thread, and two threads
+        // that change who traces a third let go of it twice.
+        keep_for_ever(self);
     }
     return self;
 }

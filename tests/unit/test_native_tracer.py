@@ -295,6 +295,7 @@ def test_no_sleeping_thread_keeps_it(elsewhere: Elsewhere) -> None:
     assert gone() is None
 
 
+@pytest.mark.skipif(sees_own_thread_only(), reason="without the GIL tracers are kept for ever")
 def test_a_tracer_that_was_never_on_is_collected() -> None:
     """A tracer that its own handlers hold is no more than a cycle."""
 
