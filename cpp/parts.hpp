@@ -12,6 +12,7 @@ bool add_governor(PyObject* module);
 bool add_hit_parts(PyObject* module);
 bool add_gate(PyObject* module);
 bool add_hook(PyObject* module);
+bool add_tracer(PyObject* module);
 bool add_message(PyObject* module);
 bool add_conditions(PyObject* module);
 bool add_capture(PyObject* module);

@@ -11,6 +11,8 @@
 #include <Python.h>
 #include <structmember.h>
 
+#include <utility>
+
 #if PY_VERSION_HEX >= 0x030B0000
 // C's own atomics, which these headers use before 3.13, are not those of C++; the compiler's are for both.
 #undef HAVE_STD_ATOMIC
@@ -550,7 +552,8 @@ inline PyObject* globals_of(Frame* frame) {
 // ``f_lineno``; below 1 where the instruction belongs to no line.
 inline int line_of(Frame* frame) {
 #if PY_VERSION_HEX >= 0x030B0000
-    if (frame->frame_obj != nullptr && frame->frame_obj->f_lineno != 0) {
+    // From 3.13 on it is -1 while it has not been asked for.
+    if (frame->frame_obj != nullptr && frame->frame_obj->f_lineno > 0) {
         return frame->frame_obj->f_lineno;
     }
 #if PY_VERSION_HEX >= 0x030C0000
@@ -561,6 +564,79 @@ inline int line_of(Frame* frame) {
 #endif
 #else
     return PyFrame_GetLineNumber(frame);
+#endif
+}
+
+// Gives a thread of this interpreter a trace function, or (null) takes away the one that it has; only with
+// the GIL may it be another thread than this one. False with an error if an auditor refuses.
+inline bool set_trace_of(PyThreadState* state, Py_tracefunc function, PyObject* argument) {
+#if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030D0000
+    return _PyEval_SetTrace(state, function, argument) == 0;
+#else
+    // There is a function for this thread alone, which counts how many are traced. So what the other thread
+    // has is carried here, changed, and carried back.
+    PyThreadState* own = PyThreadState_Get();
+    const uint64_t id = state->id;
+    const Py_tracefunc own_function = own->c_tracefunc;
+    PyObject* own_argument = own->c_traceobj;
+    if (state != own) {
+        own->c_tracefunc = std::exchange(state->c_tracefunc, nullptr);
+        own->c_traceobj = std::exchange(state->c_traceobj, nullptr);
+    }
+    PyEval_SetTrace(function, argument);
+    // 3.13 and later print what an auditor raised.
+    if (own->c_tracefunc != function && PyErr_Occurred() == nullptr) {
+        PyErr_SetString(PyExc_RuntimeError, "sys.settrace is refused here");
+    }
+    if (state != own) {
+        // An auditor's code may have run, and the thread have ended meanwhile.
+        PyThreadState* each = PyInterpreterState_ThreadHead(own->interp);
+        while (each != nullptr && (each != state || each->id != id)) {
+            each = PyThreadState_Next(each);
+        }
+        if (each == nullptr) {
+            PyEval_SetTrace(nullptr, nullptr);
+        } else {
+            each->c_tracefunc = own->c_tracefunc;
+            each->c_traceobj = own->c_traceobj;
+        }
+        own->c_tracefunc = own_function;
+        own->c_traceobj = own_argument;
+#if PY_VERSION_HEX < 0x03090000
+        for (PyThreadState* changed : {each, own}) {
+            if (changed != nullptr) {
+                changed->use_tracing = changed->c_tracefunc != nullptr || changed->c_profilefunc != nullptr;
+            }
+        }
+#endif
+    }
+    return PyErr_Occurred() == nullptr;
+#endif
+}
+
+// The same for every thread, whoever has it now; without the GIL the only way. Up to 3.11 for this thread.
+inline bool set_trace_everywhere(Py_tracefunc function, PyObject* argument) {
+#if PY_VERSION_HEX >= 0x030C0000
+    PyEval_SetTraceAllThreads(function, argument);
+#endif
+    return set_trace_of(PyThreadState_Get(), function, argument);
+}
+
+// Without the GIL: an object that this thread has just made is never freed, however often it is let go.
+inline void keep_for_ever(PyObject* object) {
+#ifdef Py_GIL_DISABLED
+    Py_SET_REFCNT(object, PY_SSIZE_T_MAX);  // more than a count can hold
+#else
+    (void)object;
+#endif
+}
+
+// The newest thread of this interpreter; `PyThreadState_Next` leads to older ones.
+inline PyThreadState* newest_thread() {
+#if PY_VERSION_HEX >= 0x03090000
+    return PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+#else
+    return PyInterpreterState_ThreadHead(PyThreadState_Get()->interp);
 #endif
 }
 

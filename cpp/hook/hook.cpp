@@ -4,6 +4,7 @@
 #include <new>
 
 #include "gate/gate.hpp"
+#include "hook/dispatch.hpp"
 #include "hook/reading.hpp"
 #include "hook/table_type.hpp"
 #include "parts.hpp"
@@ -41,7 +42,8 @@ bool settle() {
     return true;
 }
 
-// Calls the handlers of a line. False with an error that is for the application.
+}  // namespace
+
 bool dispatch(PyObject* handlers, Frame* frame) {
     const Overflow overflow;
     if (!overflow.has_room()) {
@@ -63,6 +65,8 @@ bool dispatch(PyObject* handlers, Frame* frame) {
     }
     return true;
 }
+
+namespace {
 
 // What `sys.monitoring` calls. Both kinds answer DISABLE where nothing is watched; `callbacks` says why
 // they then say that they decide, and look again, where there is no GIL.

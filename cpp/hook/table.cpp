@@ -27,6 +27,9 @@ Ref Table::find(const void* code, int line) const noexcept {
 }
 
 bool Table::has(const void* code) const noexcept {
+    if (buckets_[place(code)].load() == nullptr) {
+        return false;  // the usual answer, for which there is nothing to be kept from going
+    }
     const Reading reading;
     const Bucket* bucket = buckets_[place(code)].load();
     if (bucket != nullptr) {

@@ -50,7 +50,7 @@ sys.path.insert(0, {directory!r})
 import application
 import otel_tracepoints
 from otel_tracepoints import Settings, foundation
-from tests.support.engines import engine_of
+from tests.support.engines import Native, engine_of
 from tests.support.live import WIDE_OPEN
 
 LINES = open(application.__file__).read().splitlines()

@@ -102,14 +102,15 @@ def test_a_time_limit_ends_the_application_also_in_a_hit(
 
 
 def _until_hit(live: Live, point: Dict[str, Any], action: Callable[[], Any]) -> None:
-    """With `sys.settrace` the interpreter ends the tracing of a thread for the exception; it comes back soon.
+    """With `sys.settrace` and a trace function of Python the exception ends the tracing of a thread; it comes back soon.
 
     Where the exception strikes before the trace function's first line it comes back with the next
     probe that is set (docs/limits.md).
     """
     before = sum(live.counts(point).values())
     deadline = time.monotonic() + 3
-    again = ok(live.api.get("/health"))["engine"]["mechanism"] == "settrace"
+    engine = ok(live.api.get("/health"))["engine"]
+    again = (engine["name"], engine["mechanism"]) == ("pytrace", "settrace")
     while sum(live.counts(point).values()) == before:
         if again and time.monotonic() > deadline:
             ok(live.api.post(f"/points/{point['id']}/disable"))

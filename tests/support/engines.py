@@ -16,10 +16,15 @@ class Native(str):
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        # Written into programs that tests run in processes of their own.
+        return f"Native({super().__repr__()})"
+
 
 _BEST = "monitoring" if sys.version_info >= (3, 12) else "injection"
-#: Every mechanism that must work here, and the best once more with the compiled engine.
-MECHANISMS: Tuple[str, ...] = (_BEST, "settrace", *((Native(_BEST),) if COMPILED.module() else ()))
+_PYTHON = (_BEST, "settrace")
+#: Every mechanism that must work here, and each once more with the compiled engine.
+MECHANISMS: Tuple[str, ...] = (*_PYTHON, *(map(Native, _PYTHON) if COMPILED.module() else ()))
 if os.environ.get("TRACEPOINTS_REQUIRE_NATIVE") and not COMPILED.module():
     raise RuntimeError(f"the compiled engine is required here: {COMPILED.why_not()}")
 

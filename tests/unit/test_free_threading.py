@@ -71,6 +71,8 @@ import random, sys, threading, time
 from otel_tracepoints.engine.base import CodeSite
 from otel_tracepoints.engine.monitoring import MonitoringEngine
 from otel_tracepoints.engine.settrace import SettraceEngine
+from otel_tracepoints.engine import create_engine
+from otel_tracepoints.engine.compiled import COMPILED
 from otel_tracepoints.probes import heap
 from otel_tracepoints.probes.resolver import Resolver
 
@@ -103,7 +105,10 @@ until = time.monotonic() + 3
 while time.monotonic() < until:
     heap.running(str.__len__)
 resolver, line = Resolver(), deep.__code__.co_firstlineno + 1
-for engine in (MonitoringEngine(), SettraceEngine()):
+engines = [MonitoringEngine(), SettraceEngine()]
+if COMPILED.module() is not None:
+    engines.append(create_engine("native", mechanism="settrace"))
+for engine in engines:
     until = time.monotonic() + 1.5
     while time.monotonic() < until:
         hit = threading.Event()

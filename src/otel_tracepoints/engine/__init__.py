@@ -66,7 +66,11 @@ def _by_mechanism(mechanism: str, tool_id: Optional[int], native: Optional[Any])
 
         return InjectionEngine(native)
     if mechanism == "settrace":
+        if native is not None:
+            from otel_tracepoints.engine.ctrace import CompiledSettraceEngine
+
+            return CompiledSettraceEngine(native)
         from otel_tracepoints.engine.settrace import SettraceEngine
 
-        return SettraceEngine(native)
+        return SettraceEngine()
     raise EngineUnavailable(f"There is no mechanism {mechanism!r}: {', '.join(_MECHANISMS)}.")

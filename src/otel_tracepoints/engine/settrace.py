@@ -11,14 +11,13 @@ import _thread
 import sys
 import threading
 import time
-from types import CodeType, FrameType
-from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
+from types import FrameType
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from otel_tracepoints import unpatched
-from otel_tracepoints.engine.base import CodeSite, Handler, Watch
+from otel_tracepoints.engine.base import Handler
 from otel_tracepoints.engine.hook import dispatch
-from otel_tracepoints.engine.ledger import Ledger, Watched
-from otel_tracepoints.errors import PlacingFailed
+from otel_tracepoints.engine.tracing import FOREIGN, TraceEngine, trace_of_new_threads
 from otel_tracepoints.recursion import FORGIVES, forgive
 from otel_tracepoints.stacks import innermost_frames, sees_own_thread_only
 
@@ -27,10 +26,6 @@ _Tracer = Callable[[FrameType, str, Any], Any]
 #: Seconds after which an exception has left the trace function that it passed.
 _UNWOUND = 0.01
 
-FOREIGN = (
-    "Another trace function (a debugger or coverage) has this thread or those that start from now on;"
-    " lines that they reach are not watched."
-)
 FROM_NOW_ON = "Only threads that start from now on, and the one that set the probe, are watched: {}."
 
 
@@ -39,87 +34,22 @@ FROM_NOW_ON = "Only threads that start from now on, and the one that set the pro
 _WATCHING: Dict[int, Tuple[Dict[int, Any], _Tracer]] = {}
 
 
-class SettraceEngine:
+class SettraceEngine(TraceEngine):
     """`engine.base.Engine` over ``sys.settrace``."""
 
-    mechanism = "settrace"
-    tool_id: Optional[int] = None
-
-    def __init__(self, native: Optional[Any] = None) -> None:
-        self.reason = "sys.settrace"
-        self.native = native
-        self.name = "pytrace" if native is None else "native"
-        self._lock = unpatched.RLock()
-        self._ledger = Ledger()
-        self._table: Dict[int, Dict[int, Tuple[Handler, ...]]] = {}
+    def __init__(self) -> None:
+        super().__init__(None, {})
         #: Threads that have taken in their own frames since the last probe was set.
         self._adopted: Set[int] = set()
         called = self._adopt_own if sees_own_thread_only() else None
         self._global, self._local = _tracers(self._table, self._soon_again, called)
-        self._notes: Dict[str, Tuple[str, ...]] = {}
         self._states: Any = None
         self._foreign = False
-        self._closed = False
-
-    def install(self, key: str, sites: Sequence[CodeSite], line: int, handler: Handler) -> None:
-        """See `engine.base.Engine.install`."""
-        self.install_all([Watch(key, sites, line, handler)])
-
-    def install_all(self, watches: Sequence[Watch]) -> None:
-        """See `engine.base.Engine.install_all`."""
-        with self._lock:
-            if self._closed:
-                raise PlacingFailed("The engine has been closed.")
-            added: Dict[int, Watched] = {}
-            for key, sites, line, handler in watches:
-                for site in sites:
-                    watched = self._ledger.add(key, site.code, line, handler)
-                    if watched is not None:
-                        added[id(watched.code)] = watched
-            for identity, watched in added.items():
-                self._table[identity] = watched.handlers()
-            _WATCHING[id(self)] = self._table, self._global
-            notes = tuple(self._start())
-            self._notes.update((watch.key, notes) for watch in watches)
-
-    def remove(self, *keys: str) -> None:
-        """See `engine.base.Engine.remove`."""
-        with self._lock:
-            for key in keys:
-                self._notes.pop(key, None)
-            for watched in self._ledger.remove(*keys):
-                self._withdraw(watched)
-            if not self._table:
-                self._stop()
-
-    def replacement(self, code: CodeType) -> CodeType:
-        """Events come from the code object itself: nothing to replace."""
-        return code
-
-    def notes(self, key: str) -> Sequence[str]:
-        """See `engine.base.Engine.notes`."""
-        return self._notes.get(key, ())
-
-    def after_fork_in_child(self) -> None:
-        """This thread's tracer is inherited; only a lock held elsewhere is not ours."""
-        self._lock = unpatched.RLock()
-
-    def close(self) -> None:
-        """See `engine.base.Engine.close`."""
-        with self._lock:
-            self.remove(*self._ledger.every_key())
-            self._closed = True
-
-    def _withdraw(self, watched: Watched) -> None:
-        if watched.watches:
-            self._table[id(watched.code)] = watched.handlers()
-        else:
-            self._table.pop(id(watched.code), None)
 
     def _start(self) -> List[str]:
-        """Trace whatever may be traced; returns notes."""
+        _WATCHING[id(self)] = self._table, self._global
         notes: List[str] = []
-        here, to_come = sys.gettrace(), _of_new_threads()
+        here, to_come = sys.gettrace(), trace_of_new_threads()
         foreign = self._foreign = any(
             each is not None and each is not self._global for each in (here, to_come)
         )
@@ -199,7 +129,7 @@ class SettraceEngine:
         # Other threads' tracers take themselves away at their next call.
         if sys.gettrace() is self._global:
             sys.settrace(None)
-        if _of_new_threads() is self._global:
+        if trace_of_new_threads() is self._global:
             threading.settrace(None)
         if self._states is not None:
             self._states.clear_all()
@@ -254,11 +184,6 @@ def _tracers(
         return None
 
     return everywhere, local
-
-
-def _of_new_threads() -> Optional[Any]:
-    # threading.gettrace() is public from 3.10 on; before, this is where it would look.
-    return threading._trace_hook  # type: ignore[attr-defined]
 
 
 def _release_frames(frame: Optional[FrameType], local: _Tracer) -> None:

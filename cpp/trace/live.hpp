@@ -1,0 +1,23 @@
+// The tracers that are on, and the threads that have one.
+#pragma once
+
+#include "ref.hpp"
+
+namespace tracepoints {
+
+// One that is on, or null.
+Ref any_live_tracer();
+
+// Switches it on, in every thread that no other trace function has. Without the GIL nobody may look at
+// another thread's state: there `everywhere` says whether all of them get it, or only this one. Answers how
+// many threads were left to others; -1 with an error.
+Py_ssize_t set_in_all_threads(PyObject* tracer, bool everywhere);
+
+// Switches it off, and takes it from every thread that has it. Without the GIL from this one: the others
+// leave it at their next event.
+bool clear_in_all_threads(PyObject* tracer);
+
+// It is about to be freed.
+void forget_tracer(PyObject* tracer) noexcept;
+
+}  // namespace tracepoints
