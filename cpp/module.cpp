@@ -7,8 +7,8 @@
 namespace {
 
 constexpr bool (*kParts[])(PyObject*) = {
-    tracepoints::add_limits,  tracepoints::add_gate,       tracepoints::add_hook,
-    tracepoints::add_message, tracepoints::add_conditions, tracepoints::add_capture,
+    tracepoints::add_limits,     tracepoints::add_gate,    tracepoints::add_hook,   tracepoints::add_message,
+    tracepoints::add_conditions, tracepoints::add_capture, tracepoints::add_search,
 };
 
 }  // namespace

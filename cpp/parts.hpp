@@ -12,5 +12,6 @@ bool add_hook(PyObject* module);
 bool add_message(PyObject* module);
 bool add_conditions(PyObject* module);
 bool add_capture(PyObject* module);
+bool add_search(PyObject* module);
 
 }  // namespace tracepoints

@@ -61,7 +61,9 @@ class FileCode:
         self.module = module
         self.named = named
         self._roots = {id(root.code): _weakly(root) for root in found}
-        self._known: Dict[int, _Reference] = {id_: root.code for id_, root in self._roots.items()}
+        #: Identity → what was found on its own; see `passes.Known`.
+        self.found: Dict[int, _Reference] = {id_: root.code for id_, root in self._roots.items()}
+        self._known: Dict[int, _Reference] = dict(self.found)
         self._by_line: Dict[int, List[_WeakHolder]] = {}
         self._lines: Optional[List[int]] = None
         #: Identity of a code object → the functions that have it, or what was made from it.
