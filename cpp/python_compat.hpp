@@ -11,6 +11,8 @@
 #include <Python.h>
 #include <structmember.h>
 
+#include <initializer_list>
+
 #if PY_VERSION_HEX >= 0x030B0000
 // C's own atomics, which these headers use before 3.13, are not those of C++; the compiler's are for both.
 #undef HAVE_STD_ATOMIC

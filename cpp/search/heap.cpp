@@ -20,19 +20,25 @@ int visit_one(PyObject* object, void* argument) {
 }
 
 // A list of them exists in here only: to whoever asks for all objects it would be one that leads to all.
-bool go_through_list(PyObject* objects, Visitor& visitor) {
+void go_through_list(PyObject* objects, Visitor& visitor) {
     const Py_ssize_t count = PyList_GET_SIZE(objects);
     for (Py_ssize_t index = 0; index < count; ++index) {
         if (visit_one(PyList_GET_ITEM(objects, index), &visitor) == 0) {
-            return true;
+            return;
         }
     }
-    return true;
 }
 
 bool go_through_generation(PyObject* generation, Visitor& visitor) {
     const Ref objects = Ref::steal(call_one(get_objects, generation));
-    return objects && PyList_CheckExact(objects.get()) && go_through_list(objects.get(), visitor);
+    if (!objects || !PyList_CheckExact(objects.get())) {
+        if (objects) {
+            PyErr_SetString(PyExc_TypeError, "gc.get_objects() is not that of the interpreter");
+        }
+        return false;
+    }
+    go_through_list(objects.get(), visitor);
+    return true;
 }
 
 }  // namespace

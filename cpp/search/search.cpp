@@ -7,6 +7,7 @@
 
 #include "parts.hpp"
 #include "search/heap.hpp"
+#include "search/modules.hpp"
 
 namespace tracepoints {
 
@@ -14,13 +15,19 @@ namespace {
 
 using Objects = std::vector<Ref>;
 
+// A name is held with what has it: that may get other code while Python is asked.
+struct Unsettled {
+    Ref name;
+    Objects objects;
+};
+
 // What was found, and under which name; names whose meaning is not known come with all that has them.
 struct Found {
     explicit Found(FileNames& file_names) : names(file_names) {}
 
     FileNames& names;
     Objects wanted;
-    std::unordered_map<PyObject*, Objects> unsettled;
+    std::unordered_map<PyObject*, Unsettled> unsettled;
     Py_ssize_t functions = 0;
     bool out_of_memory = false;
 };
@@ -37,9 +44,15 @@ bool note(PyObject* object, void* argument) {
         return true;
     }
     try {
-        Objects& kept =
-            verdict == FileNames::Verdict::kWanted ? found.wanted : found.unsettled[code->co_filename];
-        kept.push_back(Ref::borrow(object));
+        if (verdict == FileNames::Verdict::kWanted) {
+            found.wanted.push_back(Ref::borrow(object));
+        } else {
+            Unsettled& group = found.unsettled[code->co_filename];
+            if (!group.name) {
+                group.name = Ref::borrow(code->co_filename);
+            }
+            group.objects.push_back(Ref::borrow(object));
+        }
     } catch (const std::bad_alloc&) {
         found.out_of_memory = true;
     }
@@ -48,15 +61,13 @@ bool note(PyObject* object, void* argument) {
 
 // Asks Python about the names that were not known, and takes what has them over. False with an error set.
 bool settle(Found& found, PyObject* is_wanted) {
-    for (auto& [name, objects] : found.unsettled) {
-        // The name is alive as long as the code of its first object, which may get another while we ask.
-        const Ref held = Ref::borrow(name);
-        const Ref answer = Ref::steal(call_one(is_wanted, held.get()));
+    for (const auto& [_, group] : found.unsettled) {
+        const Ref answer = Ref::steal(call_one(is_wanted, group.name.get()));
         if (!answer) {
             return false;
         }
         if (answer.get() == Py_True) {
-            found.wanted.insert(found.wanted.end(), objects.begin(), objects.end());
+            found.wanted.insert(found.wanted.end(), group.objects.begin(), group.objects.end());
         }
     }
     return true;
@@ -183,6 +194,8 @@ PyMethodDef functions[] = {
     {"runnable", fast(runnable), METH_FASTCALL,
      "runnable(young, real, wanted, is_wanted, known): functions and what is suspended, of wanted files."},
     {"file_names", file_names, METH_O, "file_names(young): the files of all that can run."},
+    {"modules_among", fast(modules_among), METH_FASTCALL,
+     "modules_among(modules, real, wanted): modules of these files, and of files that are not known."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Collection, Dict, List, Tuple
+from typing import Any, Collection, Dict, List, Mapping, Optional, Set, Tuple
 
-from otel_tracepoints.probes.modules import LoadedModule, layout, module_named, modules_of
+from otel_tracepoints.probes.modules import (
+    LoadedModule,
+    layout,
+    loaded_modules,
+    module_named,
+    modules_by,
+)
 from otel_tracepoints.probes.paths import RealPaths
 
 #: Files whose modules are kept in mind: programs exec code under ever new names.
@@ -12,10 +18,15 @@ _MAX_NAMED = 1000
 
 
 class ModuleFiles:
-    """Modules by their file's real path. Any thread may call."""
+    """Modules by their file's real path. Any thread may call.
 
-    def __init__(self, paths: RealPaths) -> None:
+    Args:
+        native: The compiled module, if it is to be used.
+    """
+
+    def __init__(self, paths: RealPaths, native: Optional[Any] = None) -> None:
         self.paths = paths
+        self._native = native
         #: The names of the files' modules, as of this layout of ``sys.modules``; replaced as a whole.
         self._named: Tuple[List[int], Dict[str, List[str]]] = ([], {})
 
@@ -37,8 +48,19 @@ class ModuleFiles:
     def among(self, wanted: Collection[str]) -> Dict[str, List[LoadedModule]]:
         """The modules of these files."""
         real = self.paths.of
+        candidates = self._loaded(self.paths.known(), set(wanted))
+        self.paths.learn([module.file for module in candidates if self.paths.is_new(module.file)])
         found: Dict[str, List[LoadedModule]] = {}
-        self.paths.learn([module.file for module in modules_of(self.paths.is_new)])
-        for module in modules_of(lambda file: real(file) in wanted):
-            found.setdefault(real(module.file), []).append(module)
+        for module in candidates:
+            path = real(module.file)
+            if path in wanted:
+                found.setdefault(path, []).append(module)
         return found
+
+    def all(self) -> List[LoadedModule]:
+        """All modules with a file; one that is there under two names comes with its own first."""
+        return self._loaded({}, set())
+
+    def _loaded(self, known: Mapping[str, str], wanted: Set[str]) -> List[LoadedModule]:
+        """All modules, but for some of files that are known to be no wanted ones."""
+        return loaded_modules() if self._native is None else modules_by(self._native, known, wanted)

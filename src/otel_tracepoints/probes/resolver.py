@@ -69,7 +69,7 @@ class Resolver:
         self._passes = passes_by(native)
         self._paths = RealPaths()
         #: For whoever has to find the modules of files as well.
-        self.modules = ModuleFiles(self._paths)
+        self.modules = ModuleFiles(self._paths, native)
         self._names = FunctionNames()
         self._sources = Sources()
         self._originals = Originals()
@@ -93,7 +93,7 @@ class Resolver:
 
     def lines(self, path: str) -> FileLines:
         """Exactly the lines that `resolve` accepts, of a path that `match` answered."""
-        self._names.prepare()
+        self._names.prepare(self.modules.all)
         with self._showing:
             code = self._shown.look(path)
             if code.has_lost():
@@ -117,7 +117,7 @@ class Resolver:
             path: As `match` answered it.
             others: Other files with probes: `take_fresh` tells what code of theirs is new.
         """
-        self._names.prepare()
+        self._names.prepare(self.modules.all)
         return self._within(path, self._census.look(path, others))
 
     def seen(self, path: str) -> Callable[[int], Resolution]:
@@ -137,7 +137,7 @@ class Resolver:
 
     def look_everywhere(self, paths: Collection[str]) -> float:
         """Look for all code of these files; answers how many seconds of the processor that took."""
-        self._names.prepare()
+        self._names.prepare(self.modules.all)
         self._census.whole(paths)
         return self._census.cost
 
