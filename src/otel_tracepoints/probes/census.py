@@ -24,7 +24,7 @@ from otel_tracepoints.probes.modules import LoadedModule
 from otel_tracepoints.probes.originals import Originals
 from otel_tracepoints.probes.passes import Known, Passes
 from otel_tracepoints.probes.paths import RealPaths
-from otel_tracepoints.probes.sources import Sources, module_name_on_path, path_entries
+from otel_tracepoints.probes.sources import Source, Sources, module_name_on_path, path_entries
 
 #: With up to so many functions everything is gone through at each look: some 5 ms.
 _FEW_FUNCTIONS = 50_000
@@ -172,13 +172,13 @@ class Census:
     def _take(self, path: str, roots: List[Root], modules: Sequence[LoadedModule]) -> None:
         """Take note of what a file has become; costs little where that is what it was."""
         known = self._files.get(path)
-        tree = self._sources.tree(path)
+        source = self._sources.source(path)
         module = modules[0].name if modules else None
-        if known is None or known.tree is not tree or known.module != module:
+        if known is None or known.source is not source or known.module != module:
             named = module or ""
-            if module is None and tree is not None:
+            if module is None and source is not None and source.code() is not None:
                 named = module_name_on_path(path, path_entries(), self._paths)
-            self._replace(path, roots, tree, module, named)
+            self._replace(path, roots, source, module, named)
         else:
             self._admit(path, roots)
 
@@ -188,7 +188,7 @@ class Census:
         if known is None:
             self._take(path, roots, self._modules.of(path))
         elif known.new_among(roots):
-            self._replace(path, roots, known.tree, known.module, known.named)
+            self._replace(path, roots, known.source, known.module, known.named)
         else:
             known.note(roots)
 
@@ -196,14 +196,14 @@ class Census:
         self,
         path: str,
         roots: List[Root],
-        tree: Optional[types.CodeType],
+        source: Optional[Source],
         module: Optional[str],
         named: str,
     ) -> None:
         known = self._files.get(path)
         if known is None or known.new_among(roots):
             self._fresh.add(path)
-        made = FileCode(roots, tree, module, named, known)
+        made = FileCode(roots, source, module, named, known)
         made.index(self._remember, self._originals)
         self._files[path] = made
 

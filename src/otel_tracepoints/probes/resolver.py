@@ -99,6 +99,7 @@ class Resolver:
             if code.has_lost():
                 self._shown = self._another_census(PATIENCE)
                 code = self._shown.look(path)
+            code.lines()
         lines = {line: tuple(dict.fromkeys(name for name, _ in code.at(line))) for line in code.lines()}
         return FileLines(path, _is_imported(code), lines)
 
