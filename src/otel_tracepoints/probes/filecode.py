@@ -171,7 +171,10 @@ def _own_lines(holder: Holder) -> Iterable[int]:
     The first may be that of the ``def``, too, which belongs to the code around it.
     """
     code = holder.live.code if holder.live is not None else None
-    if code is None or not code.co_flags & _OPTIMIZED or not code.co_name.isidentifier() or not holder.lines:
+    if code is None or not code.co_flags & _OPTIMIZED or not holder.lines:
+        return ()
+    # Lambdas and generator expressions are within a line, and so are annotations (3.14).
+    if not code.co_name.isidentifier() or code.co_name == "__annotate__":
         return ()
     first = min(holder.lines)
     return (line for line in holder.lines if line > first)
