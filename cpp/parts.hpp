@@ -16,5 +16,6 @@ bool add_tracer(PyObject* module);
 bool add_message(PyObject* module);
 bool add_conditions(PyObject* module);
 bool add_capture(PyObject* module);
+bool add_search(PyObject* module);
 
 }  // namespace tracepoints

@@ -12,6 +12,7 @@
 #include <structmember.h>
 
 #include <utility>
+#include <initializer_list>
 
 #if PY_VERSION_HEX >= 0x030B0000
 // C's own atomics, which these headers use before 3.13, are not those of C++; the compiler's are for both.
@@ -639,5 +640,29 @@ inline PyThreadState* newest_thread() {
     return PyInterpreterState_ThreadHead(PyThreadState_Get()->interp);
 #endif
 }
+
+// The code of a generator, coroutine or asynchronous generator that can still run; borrowed, else null.
+inline PyCodeObject* suspended_code(PyObject* object) {
+    PyGenObject* generator = reinterpret_cast<PyGenObject*>(object);
+#if PY_VERSION_HEX >= 0x030B0000
+    if (generator->gi_frame_state >= FRAME_COMPLETED) {
+        return nullptr;
+    }
+    return code_of(reinterpret_cast<Frame*>(&generator->gi_iframe));
+#else
+    return generator->gi_frame == nullptr ? nullptr : reinterpret_cast<PyCodeObject*>(generator->gi_code);
+#endif
+}
+
+// Whether all that the collector knows of can be visited without a list of it.
+#if PY_VERSION_HEX >= 0x030C0000
+constexpr bool kVisitsObjects = true;
+inline void visit_objects(int (*visit)(PyObject*, void*), void* argument) {
+    PyUnstable_GC_VisitObjects(visit, argument);
+}
+#else
+constexpr bool kVisitsObjects = false;
+inline void visit_objects(int (*)(PyObject*, void*), void*) {}
+#endif
 
 }  // namespace tracepoints

@@ -50,7 +50,7 @@ class Agent:
         self._policy = foundation.policy
         self._engine = foundation.engine
         self._emitter = foundation.emitter
-        resolver = Resolver(deny=settings.deny_files or ())
+        resolver = Resolver(settings.deny_files or (), self._engine.native)
         self._debugger = Debugger(
             Parts(
                 registry=Registry(counter=counter_for(self._engine.native)),

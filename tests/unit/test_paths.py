@@ -72,6 +72,38 @@ def test_two_links_to_one_file_are_one_file(tmp_path):
     assert paths.of(str(tmp_path / "linked" / ".." / "real" / "mod.py")) == expected
 
 
+@pytest.mark.parametrize("files", [3, 30])
+def test_files_that_are_learnt_together_are_the_same_files(tmp_path, files):
+    """Names that were learnt at once have the real paths that each of them has by itself."""
+    (tmp_path / "real" / "inner").mkdir(parents=True)
+    (tmp_path / "linked").symlink_to(tmp_path / "real")
+    for number in range(files):
+        (tmp_path / "real" / "inner" / f"m{number}.py").write_text("")
+    (tmp_path / "real" / "inner" / "m1.py").unlink()
+    (tmp_path / "real" / "inner" / "m1.py").symlink_to(tmp_path / "real" / "inner" / "m0.py")
+    wanted = [
+        str(tmp_path / place / "inner" / f"m{number}.py")
+        for place in ("real", "linked", ".", "real/../linked")
+        for number in range(files + 1)
+    ]
+    wanted += [
+        "m0.py",
+        "/",
+        "//",
+        "",
+        "a\0b",
+        "/nowhere/a/b.py",
+        str(tmp_path / "real" / "inner"),
+        "/" * 5000,
+    ]
+    learned, asked = RealPaths(), RealPaths()
+    learned.learn(wanted)
+    assert [learned.of(path) for path in wanted] == [asked.of(path) for path in wanted]
+    assert [asked.of(path) for path in wanted if path.startswith(str(tmp_path))] == [
+        os.path.realpath(path) for path in wanted if path.startswith(str(tmp_path))
+    ]
+
+
 def test_a_relative_name_is_found_from_the_start_directory(tmp_path, monkeypatch):
     """A program that changes its directory keeps the names it was started with."""
     (tmp_path / "x.py").write_text("")

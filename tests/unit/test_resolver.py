@@ -16,6 +16,7 @@ import pytest
 from tests.support.shop import SHOP, load, tag
 
 from otel_tracepoints.errors import FileNotFound, LineNotExecutable
+from otel_tracepoints.probes import sources
 from otel_tracepoints.probes.naming import FunctionNames
 from otel_tracepoints.probes.resolver import Resolver
 
@@ -362,3 +363,38 @@ def test_modules_that_came_later_are_taken_in_bit_by_bit(tree, monkeypatch):
     for name in crowd:
         monkeypatch.delitem(sys.modules, name)
     assert names.of(compile("1", "/nowhere/rcrowd1.py", "exec")) == "rcrowd1"
+
+
+LATE = pytest.mark.skipif(sys.version_info < (3, 11), reason="the file says what its code is called")
+
+
+@LATE
+@pytest.mark.parametrize(
+    "name", ["argparse", "dataclasses", "typing", "enum", "tests.support.every_construct"]
+)
+def test_functions_are_named_the_same_before_the_file_is_read(name):
+    """What else holds a line of a function's body is known without the file on disk."""
+    path = os.path.realpath(importlib.import_module(name).__file__)
+    full = Resolver().lines(path).lines
+    census = Resolver()._census
+    settled = census.look(path)._settled
+    assert len(settled) > 50
+    named = {line: tuple(dict.fromkeys(name for name, _ in census.look(path).at(line))) for line in settled}
+    assert census.look(path)._settled is settled
+    assert named == {line: full[line] for line in settled}
+
+
+@LATE
+def test_a_file_is_compiled_only_when_it_may_hold_the_line(tree, monkeypatch):
+    """A line in the body of a live function needs no file; that of a def, and a list of lines, does."""
+    path = tree("rlate.py", "def work(n):\n    n += 1\n    return n\n")
+    module = load("rlate")
+    reads, read = [], sources._code_of
+    monkeypatch.setattr(sources, "_code_of", lambda *args: reads.append(args) or read(*args))
+    resolver = Resolver()
+    assert resolver.resolve(path, 3).functions == ("rlate.work",) and module.work(1) == 2
+    assert not reads
+    assert resolver.resolve(path, 1).functions == ("rlate",)
+    assert len(reads) == 1
+    assert list(resolver.lines(path).lines) == [1, 2, 3]
+    assert len(reads) == 1

@@ -50,7 +50,7 @@ class Placer:
         self._resolver = resolver
         self._engine = engine
         self._poke = poke
-        self._watcher = ImportWatcher(self._on_code)
+        self._watcher = ImportWatcher(self._on_code, resolver.modules)
         #: path → id → what waits there.
         self._wanted: Dict[str, Dict[str, Pair]] = {}
         #: Files whose code has been shown to us and is being imported, and whether the import system

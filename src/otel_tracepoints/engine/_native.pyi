@@ -1,4 +1,4 @@
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 
 from otel_tracepoints.model import RateLimit
 
@@ -53,3 +53,15 @@ def guard_thread(on: bool) -> None: ...
 class Message:
     def __init__(self, parts: Any, policy: Any) -> None: ...
     def render(self, frame: Any) -> Any: ...
+
+def runnable(
+    young: bool,
+    real: Dict[str, str],
+    wanted: Set[str],
+    is_wanted: Callable[[str], bool],
+    known: Tuple[Mapping[int, object], ...],
+) -> Tuple[List[Any], int]: ...
+def file_names(young: bool) -> List[str]: ...
+def modules_among(
+    modules: Dict[str, Any], real: Mapping[str, str], wanted: Set[str]
+) -> List[Tuple[str, Optional[str], Any]]: ...

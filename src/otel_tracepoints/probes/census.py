@@ -17,17 +17,14 @@ from typing import Callable, Collection, Dict, Iterable, List, Optional, Sequenc
 
 from otel_tracepoints.probes import heap
 from otel_tracepoints.probes.filecode import FileCode
+from otel_tracepoints.probes.filenames import FileNames
 from otel_tracepoints.probes.heap import Root
-from otel_tracepoints.probes.modules import (
-    LoadedModule,
-    frozen_file,
-    layout,
-    module_named,
-    modules_of,
-)
+from otel_tracepoints.probes.modulefiles import ModuleFiles
+from otel_tracepoints.probes.modules import LoadedModule
 from otel_tracepoints.probes.originals import Originals
+from otel_tracepoints.probes.passes import Known, Passes
 from otel_tracepoints.probes.paths import RealPaths
-from otel_tracepoints.probes.sources import Sources, module_name_on_path, path_entries
+from otel_tracepoints.probes.sources import Source, Sources, module_name_on_path, path_entries
 
 #: With up to so many functions everything is gone through at each look: some 5 ms.
 _FEW_FUNCTIONS = 50_000
@@ -36,8 +33,6 @@ _MAX_KEPT = 8
 
 #: Seconds for which what is young is searched only, by who may miss what was made and aged meanwhile.
 PATIENCE = 1.0
-#: Files whose modules are kept in mind: programs exec code under ever new names.
-_MAX_NAMED = 1000
 
 _Age = Optional[Tuple[int, ...]]
 
@@ -56,8 +51,12 @@ class Census:
         sources: Sources,
         remember: Callable[[types.CodeType, str], None],
         originals: Originals,
+        passes: Passes,
+        modules: ModuleFiles,
         patience: float = 0.0,
     ) -> None:
+        self._passes = passes
+        self._modules = modules
         self._patience = patience
         self._originals = originals
         self._paths = paths
@@ -67,9 +66,6 @@ class Census:
         self._ages: Dict[str, _Age] = {}
         #: When they were of that age, by the monotonic clock.
         self._looked: Dict[str, float] = {}
-        #: The names of the files' modules, as of this layout of ``sys.modules``.
-        self._layout: List[int] = []
-        self._named: Dict[str, List[str]] = {}
         self._small = True
         self._names: Dict[str, None] = {}
         self._names_age: _Age = None
@@ -90,8 +86,8 @@ class Census:
         """
         age, now = heap.age(), time.monotonic()
         wanted = {path, *others}
-        names = _FileNames(wanted, self._paths, self._sources)
-        modules = self._modules_of(path)
+        modules = self._modules.of(path)
+        names = FileNames(wanted, self._paths, self._sources)
         stale = {
             each
             for each in wanted
@@ -100,15 +96,14 @@ class Census:
         }
         roots: Dict[str, List[Root]] = {}
         if stale and (self._small or (path in stale and not modules)):
-            self._sort(names, self._everything(names), roots)
-            self._sort(names, heap.near(_namespaces(modules), names.__contains__).roots, roots)
+            self._sort(names, self._everything(names, modules), roots)
         elif path in stale:
-            names = _FileNames({path}, self._paths, self._sources)
+            names = FileNames({path}, self._paths, self._sources)
             self._sort(names, heap.near(_namespaces(modules), names.__contains__).roots, roots)
             self.owed = True
             stale = {path}
         else:
-            self._sort(names, heap.young(names.__contains__).roots, roots)
+            self._sort(names, self._passes.young(names, self._found(wanted)).roots, roots)
             self.owed = self.owed or bool(stale)
             stale = set()
         self._sort(names, heap.running(names.__contains__), roots)
@@ -126,10 +121,10 @@ class Census:
         """Go through everything for the code of these files."""
         age = heap.age()
         started = time.thread_time()
-        names = _FileNames(set(paths), self._paths, self._sources)
-        modules = self._modules(set(paths))
+        names = FileNames(set(paths), self._paths, self._sources)
+        modules = self._modules.among(set(paths))
         roots: Dict[str, List[Root]] = {}
-        self._sort(names, self._everything(names), roots)
+        self._sort(names, self._everything(names, ()), roots)
         self._sort(names, heap.running(names.__contains__), roots)
         for path in paths:
             self._sort(names, heap.behind(_namespaces(modules.get(path, ())), names.__contains__), roots)
@@ -151,31 +146,13 @@ class Census:
         """Every ``co_filename`` of live code; for ``patience``, see the class."""
         age, now = heap.age(), time.monotonic()
         if age is not None and (age == self._names_age or now - self._names_looked < patience):
-            self._names.update(heap.file_names(fresh=False))
+            self._names.update(dict.fromkeys(self._passes.file_names(fresh=False)))
         else:
-            self._names, self._names_age, self._names_looked = heap.file_names(), age, now
+            self._names = dict.fromkeys(self._passes.file_names(fresh=True))
+            self._names_age, self._names_looked = age, now
         return list(self._names)
 
-    def _modules(self, wanted: Set[str]) -> Dict[str, List[LoadedModule]]:
-        found: Dict[str, List[LoadedModule]] = {}
-        real = self._paths.of
-        for module in modules_of(lambda file: real(file) in wanted):
-            found.setdefault(real(module.file), []).append(module)
-        return found
-
-    def _modules_of(self, path: str) -> List[LoadedModule]:
-        now = layout()
-        if now != self._layout or len(self._named) > _MAX_NAMED:
-            self._layout, self._named = now, {}
-        real = self._paths.of
-        known = map(module_named, self._named.get(path, ()))
-        modules = [module for module in known if module is not None and real(module.file) == path]
-        if not modules:
-            modules = self._modules({path}).get(path, [])
-            self._named[path] = [module.name for module in modules]
-        return modules
-
-    def _sort(self, names: _FileNames, roots: Iterable[Root], into: Dict[str, List[Root]]) -> None:
+    def _sort(self, names: FileNames, roots: Iterable[Root], into: Dict[str, List[Root]]) -> None:
         """Put code where it belongs."""
         original = self._originals.of
         for root in roots:
@@ -184,21 +161,24 @@ class Census:
                 code = original(root.code)
                 into.setdefault(path, []).append(root if code is root.code else root._replace(code=code))
 
-    def _everything(self, names: _FileNames) -> List[Root]:
-        found = heap.whole(names.__contains__)
-        self._small = found.functions <= _FEW_FUNCTIONS
+    def _everything(self, names: FileNames, modules: Sequence[LoadedModule]) -> List[Root]:
+        found = self._passes.whole(names, _namespaces(modules), self._found(names.wanted))
+        self._small = self._passes.quick or found.functions <= _FEW_FUNCTIONS
         return found.roots
+
+    def _found(self, paths: Collection[str]) -> List[Known]:
+        return [self._files[path].found for path in paths if path in self._files]
 
     def _take(self, path: str, roots: List[Root], modules: Sequence[LoadedModule]) -> None:
         """Take note of what a file has become; costs little where that is what it was."""
         known = self._files.get(path)
-        tree = self._sources.tree(path)
+        source = self._sources.source(path)
         module = modules[0].name if modules else None
-        if known is None or known.tree is not tree or known.module != module:
+        if known is None or known.source is not source or known.module != module:
             named = module or ""
-            if module is None and tree is not None:
+            if module is None and source is not None and source.code() is not None:
                 named = module_name_on_path(path, path_entries(), self._paths)
-            self._replace(path, roots, tree, module, named)
+            self._replace(path, roots, source, module, named)
         else:
             self._admit(path, roots)
 
@@ -206,9 +186,9 @@ class Census:
         """Take note of new code of a file."""
         known = self._files.get(path)
         if known is None:
-            self._take(path, roots, self._modules_of(path))
+            self._take(path, roots, self._modules.of(path))
         elif known.new_among(roots):
-            self._replace(path, roots, known.tree, known.module, known.named)
+            self._replace(path, roots, known.source, known.module, known.named)
         else:
             known.note(roots)
 
@@ -216,14 +196,14 @@ class Census:
         self,
         path: str,
         roots: List[Root],
-        tree: Optional[types.CodeType],
+        source: Optional[Source],
         module: Optional[str],
         named: str,
     ) -> None:
         known = self._files.get(path)
         if known is None or known.new_among(roots):
             self._fresh.add(path)
-        made = FileCode(roots, tree, module, named, known)
+        made = FileCode(roots, source, module, named, known)
         made.index(self._remember, self._originals)
         self._files[path] = made
 
@@ -238,30 +218,3 @@ class Census:
 
 def _namespaces(modules: Sequence[LoadedModule]) -> Sequence[Dict[str, object]]:
     return [module.namespace for module in modules]
-
-
-class _FileNames:
-    """All the ways in which code objects may spell some files."""
-
-    def __init__(self, wanted: Set[str], paths: RealPaths, sources: Sources) -> None:
-        self._wanted = wanted
-        self._paths = paths
-        #: Code that was shipped without its source keeps the name it was compiled under.
-        self._compiled_as: Dict[str, str] = {}
-        for path in wanted:
-            tree = sources.tree(path) if path.endswith(".pyc") else None
-            if tree is not None:
-                self._compiled_as[tree.co_filename] = path
-
-    def __contains__(self, name: str) -> bool:
-        return self.path_of(name) is not None
-
-    def path_of(self, name: str) -> Optional[str]:
-        """The file that is meant by this name, if it is one of those."""
-        if name in self._compiled_as:
-            return self._compiled_as[name]
-        if name.startswith("<frozen "):
-            # `python -m` has runpy on its stack: not to be looked up among all modules each time.
-            name = frozen_file(name) or name
-        path = self._paths.of(name)
-        return path if path in self._wanted else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import sys
 import types
-from typing import Dict, FrozenSet, Iterable, List, Optional, Tuple
+from typing import Dict, FrozenSet, Iterable, List, Optional, Set, Tuple
 
 from otel_tracepoints.codesite import CodeSite
 from otel_tracepoints.probes.originals import Originals
@@ -22,20 +22,22 @@ def executable_lines(code: types.CodeType) -> FrozenSet[int]:
         return frozenset(line for _, line in dis.findlinestarts(code))
     operations = code.co_code if _SILENT else b""
     first = _first_traced(operations)
-    return frozenset(
-        line
-        for start, end, line in code.co_lines()
-        if line is not None
-        and line > 0
-        and (
-            not operations
-            or any(operations[at] not in _SILENT for at in range(max(start, first), end, _UNIT))
-        )
-    )
+    found: Set[int] = set()
+    for start, end, line in code.co_lines():
+        if line is None or line <= 0 or line in found:
+            continue
+        # Most lines begin with something that is reported.
+        at = max(start, first)
+        while operations and at < end and operations[at] in _SILENT:
+            at += _UNIT
+        if not operations or at < end:
+            found.add(line)
+    return frozenset(found)
 
 
 #: Bytes of one instruction (3.6 and later); inline caches are as wide, and CACHE is one of `_SILENT`.
 _UNIT = 2
+_RESUME = dis.opmap.get("RESUME", 0)
 _SILENT = (
     frozenset(
         dis.opmap[name]
@@ -48,11 +50,11 @@ _SILENT = (
 
 
 def _first_traced(operations: bytes) -> int:
-    resume = dis.opmap.get("RESUME")
-    for at in range(0, len(operations), _UNIT):
-        if operations[at] == resume:
-            return at
-    return 0
+    # An argument may be of the same value.
+    at = operations.find(_RESUME) if operations else 0
+    while at > 0 and at % _UNIT:
+        at = operations.find(_RESUME, at + 1)
+    return max(at, 0)
 
 
 def nested(code: types.CodeType) -> List[types.CodeType]:

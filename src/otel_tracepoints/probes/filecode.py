@@ -7,17 +7,21 @@ value: two modules made from one text have equal code, and a probe must get both
 
 from __future__ import annotations
 
+import sys
 import types
 import weakref
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints.codesite import CodeSite, WeakFunction
 from otel_tracepoints.probes.heap import Root
 from otel_tracepoints.probes.holders import Holder, live_holders, tree_holders
 from otel_tracepoints.probes.originals import Originals
+from otel_tracepoints.probes.sources import Source
 
 #: Functions of one code object that are kept in mind; of more than that an engine finds all by itself.
 _MAX_FUNCTIONS = 1000
+
+_OPTIMIZED = 1  # inspect.CO_OPTIMIZED: functions have it, module and class bodies have not
 
 _Reference = Callable[[], Optional[types.CodeType]]
 
@@ -39,9 +43,11 @@ class _WeakHolder(NamedTuple):
 class FileCode:
     """What is known of a file's code; changed by `note` alone.
 
+    The file on disk is read when that is needed: to compile 5,000 lines takes 15 ms, with the GIL held.
+
     Args:
         roots: Live code; originals, where it was made by an engine.
-        tree: The file on disk.
+        source: The file on disk.
         module: The name of the module that was loaded from it, if one was.
         named: What the module is, or would be, called.
         before: What was known until now, to which the roots are added.
@@ -50,19 +56,23 @@ class FileCode:
     def __init__(
         self,
         roots: Iterable[Root],
-        tree: Optional[types.CodeType],
+        source: Optional[Source],
         module: Optional[str],
         named: str,
         before: Optional[FileCode] = None,
     ) -> None:
         roots = list(roots)
         found = [*(before.roots() if before is not None else ()), *roots]
-        self.tree = tree
+        self.source = source
         self.module = module
         self.named = named
         self._roots = {id(root.code): _weakly(root) for root in found}
-        self._known: Dict[int, _Reference] = {id_: root.code for id_, root in self._roots.items()}
+        #: Identity → what was found on its own; see `passes.Known`.
+        self.found: Dict[int, _Reference] = {id_: root.code for id_, root in self._roots.items()}
+        self._known: Dict[int, _Reference] = dict(self.found)
         self._by_line: Dict[int, List[_WeakHolder]] = {}
+        #: Lines that nothing on disk can hold besides; None: what is on disk is among the holders.
+        self._settled: Optional[Set[int]] = None
         self._lines: Optional[List[int]] = None
         #: Identity of a code object → the functions that have it, or what was made from it.
         self._functions: Dict[int, Dict[int, WeakFunction]] = {}
@@ -73,18 +83,30 @@ class FileCode:
 
     def index(self, remember: Callable[[types.CodeType, str], None], originals: Originals) -> None:
         """Work out who holds which lines; has each live code object's name remembered."""
-        holders = live_holders(self.roots(), self.tree, self.module, originals)
+        self._remember, self._originals = remember, originals
+        # Before 3.11 the file says what its code is called.
+        waits = sys.version_info >= (3, 11) and self.module is not None and self.source is not None
+        self._enter_all(with_tree=not waits or (self.source is not None and self.source.was_read))
+
+    def _enter_all(self, *, with_tree: bool) -> None:
+        tree = self.source.code() if self.source is not None and with_tree else None
+        holders = live_holders(self.roots(), tree, self.module, self._originals)
         for holder in holders:
             if holder.live is not None:
                 self._known[id(holder.live.code)] = weakref.ref(holder.live.code)
-                remember(holder.live.code, holder.name)
-        if self.tree is not None:
-            holders += tree_holders(self.tree, self.named, holders)
+                self._remember(holder.live.code, holder.name)
+        settled = None if with_tree else {line for each in holders for line in _own_lines(each)}
+        if tree is not None:
+            holders += tree_holders(tree, self.named, holders)
         holders.sort(key=lambda holder: holder.order)
+        by_line: Dict[int, List[_WeakHolder]] = {}
         for holder in holders:
             weak = _holder(holder)
             for line in holder.lines:
-                self._by_line.setdefault(line, []).append(weak)
+                by_line.setdefault(line, []).append(weak)
+        # Replaced, not changed: several threads may look.
+        self._by_line = by_line
+        self._settled = settled
 
     def roots(self) -> List[Root]:
         """The live code that was found on its own, as far as it lives still."""
@@ -121,12 +143,16 @@ class FileCode:
 
     def lines(self) -> List[int]:
         """The lines that hold code, ascending."""
+        if self._settled is not None:
+            self._enter_all(with_tree=True)
         if self._lines is None:
             self._lines = sorted(self._by_line)
         return self._lines
 
     def at(self, line: int) -> List[Tuple[str, Optional[CodeSite]]]:
         """The names of what holds a line, outermost first, each with its code where that is alive."""
+        if self._settled is not None and line not in self._settled:
+            self._enter_all(with_tree=True)
         found: List[Tuple[str, Optional[CodeSite]]] = []
         for holder in self._by_line.get(line, ()):
             code = holder.code() if holder.code is not None else None
@@ -137,6 +163,21 @@ class FileCode:
                 live = CodeSite(code, tuple(each for each in parents if each is not None), functions)
             found.append((holder.name, live))
         return found
+
+
+def _own_lines(holder: Holder) -> Iterable[int]:
+    """Lines of a function's body, below its first: what else holds them is in the function's constants.
+
+    The first may be that of the ``def``, too, which belongs to the code around it.
+    """
+    code = holder.live.code if holder.live is not None else None
+    if code is None or not code.co_flags & _OPTIMIZED or not holder.lines:
+        return ()
+    # Lambdas and generator expressions are within a line, and so are annotations (3.14).
+    if not code.co_name.isidentifier() or code.co_name == "__annotate__":
+        return ()
+    first = min(holder.lines)
+    return (line for line in holder.lines if line > first)
 
 
 def _weakly(root: Root) -> _WeakRoot:

@@ -166,8 +166,20 @@ def file_names(fresh: bool = True) -> Dict[str, None]:
     """
     functions, others = _apart(_all_runnable() if fresh else _runnable_of(0, 1))
     names = dict.fromkeys(_names(functions))
-    names.update((code.co_filename, None) for code, _ in others + _running())
+    names.update((code.co_filename, None) for code, _ in others)
+    names.update(running_names())
     return {name: None for name in names if type(name) is str}
+
+
+def running_names() -> Dict[str, None]:
+    """The same of what the threads run; without the GIL, of what this one does."""
+    names = [code.co_filename for code, _ in _running()]
+    return {name: None for name in names if type(name) is str}
+
+
+def roots_of(found: List[Any], is_wanted: IsWanted) -> List[Root]:
+    """What runs of these files among functions and suspended frames. Empties the list."""
+    return _pass(found, is_wanted).roots
 
 
 _Running = Tuple[types.CodeType, Any]

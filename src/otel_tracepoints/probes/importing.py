@@ -26,7 +26,7 @@ from importlib.machinery import BuiltinImporter, ExtensionFileLoader, FrozenImpo
 from typing import Any, Callable, Dict, FrozenSet, List, Optional, Sequence, Set
 
 from otel_tracepoints.interrupts import is_for_application
-from otel_tracepoints.probes.modules import modules_of
+from otel_tracepoints.probes.modulefiles import ModuleFiles
 from otel_tracepoints.probes.paths import RealPaths, segments
 
 #: Called with a module's code and its real path in the thread that imports it, which holds that
@@ -44,11 +44,15 @@ class ImportWatcher:
     there; otherwise an import of another name costs a look into a set (0.2 µs), and one of the
     same last name (``shop.cart`` while ``cart.py`` is watched) the time to ask the finders.
     Thread safe.
+
+    Args:
+        modules: Who may know the modules of a file already.
     """
 
-    def __init__(self, on_code: OnCode) -> None:
+    def __init__(self, on_code: OnCode, modules: Optional[ModuleFiles] = None) -> None:
         self._on_code = on_code
-        self._paths = RealPaths()
+        self._paths = RealPaths() if modules is None else modules.paths
+        self._modules = ModuleFiles(self._paths) if modules is None else modules
         self._finder = _Finder(self._adopt)
         #: Replaced as a whole, so that importing threads read them without the lock.
         self._watched: FrozenSet[str] = frozenset()
@@ -65,7 +69,7 @@ class ImportWatcher:
             sys.meta_path.insert(0, self._finder)
             self._watch_scripts()
         # The loaders of loaded modules hand out code again (runpy.run_module, pkgutil).
-        for module in modules_of(lambda file: self._paths.of(file) == path):
+        for module in self._modules.of(path):
             spec = module.namespace.get("__spec__")
             if type(spec) is ModuleSpec:
                 self._adopt(spec)

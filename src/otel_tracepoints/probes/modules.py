@@ -12,7 +12,7 @@ import importlib.util
 import sys
 import types
 from importlib.machinery import ModuleSpec
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
 
 _module_type: Any = types.ModuleType
 _namespace: Callable[[Any], Any] = _module_type.__dict__["__dict__"].__get__
@@ -48,6 +48,22 @@ def modules_of(is_wanted: Callable[[str], bool]) -> List[LoadedModule]:
         file = namespace.get("__file__")
         if type(file) is str and file and is_wanted(file):
             found.append(LoadedModule(name, file, namespace))
+    found.sort(key=_is_alias)
+    return found
+
+
+def modules_by(native: Any, known: Mapping[str, str], wanted: Set[str]) -> List[LoadedModule]:
+    """`loaded_modules` by the compiled module, without those of known files that are not wanted."""
+    modules: Any = sys.modules
+    found: List[LoadedModule] = []
+    for name, file, module in native.modules_among(modules, known, wanted) if type(modules) is dict else ():
+        if file is not None:
+            found.append(LoadedModule(name, file, module))
+            continue
+        namespace = module_namespace(module)
+        other = namespace.get("__file__") if namespace is not None else None
+        if namespace is not None and type(other) is str and other:
+            found.append(LoadedModule(name, other, namespace))
     found.sort(key=_is_alias)
     return found
 

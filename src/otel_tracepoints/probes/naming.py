@@ -14,7 +14,7 @@ import weakref
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from otel_tracepoints.probes.codes import nested
-from otel_tracepoints.probes.modules import loaded_modules, module_namespace
+from otel_tracepoints.probes.modules import LoadedModule, loaded_modules, module_namespace
 
 #: Names kept; programs that make ever new code must not fill the memory.
 _MAX_NAMES = 20_000
@@ -88,15 +88,19 @@ class FunctionNames:
         self._modules_seen = 0
         self._last_module: object = None
 
-    def prepare(self) -> None:
-        """Note which module each file is, so that no hit has to; control path."""
+    def prepare(self, loaded: Callable[[], List[LoadedModule]] = loaded_modules) -> None:
+        """Note which module each file is, so that no hit has to; control path.
+
+        Args:
+            loaded: Answers the modules, their own names first.
+        """
         last = _last_module()
         if len(sys.modules) == self._modules_seen and last is self._last_module:
             return
         self._last_module = last
         table: Dict[str, str] = {}
         seen = len(sys.modules)
-        for module in loaded_modules():
+        for module in loaded():
             table.setdefault(module.file, module.name)
         self._modules, self._modules_seen = table, seen
 

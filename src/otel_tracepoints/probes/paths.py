@@ -10,13 +10,20 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from typing import Dict, Iterable, List, NamedTuple, Optional, Pattern, Sequence, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Pattern, Sequence, Set, Tuple
 
 _SEPARATORS = re.compile(r"[/\\]+")
 _DRIVE = re.compile(r"[A-Za-z]:")
 #: The caches are emptied when they get this large: programs that exec generated code under ever
 #: new names must not make them grow for ever.
 _MAX_CACHED = 20_000
+#: Whether a real path is that of the directory around it and one more name, if that is no link.
+_STEPWISE = os.sep == "/"
+_MAX_DEPTH = 100
+#: A directory is read where so many of its files are asked about, and is no larger than that for
+#: each of them: telling whether one file is a link takes as long as reading about ten entries.
+_SEVERAL = 4
+_ENTRIES_A_FILE = 8
 
 
 def segments(path: str) -> Tuple[str, ...]:
@@ -125,9 +132,31 @@ class RealPaths:
             self._names[path] = real
         return real
 
+    def is_new(self, path: str) -> bool:
+        """Whether `of` would have to ask the disk."""
+        return path not in self._names
+
+    def learn(self, paths: Sequence[str]) -> None:
+        """Have `of` know these, each directory of several read once instead of asked about each file."""
+        several: Dict[str, List[str]] = {}
+        for path in paths:
+            directory, _, base = path.rpartition("/")
+            if _STEPWISE and path.startswith("/") and base not in ("", ".", ".."):
+                several.setdefault(directory, []).append(base)
+        for directory, names in several.items():
+            if len(names) >= _SEVERAL and os.path.normpath(directory) == directory:
+                links = _links(directory, len(names) * _ENTRIES_A_FILE)
+                if links is not None:
+                    real = self._real_directory(directory)
+                    self._learn({f"{directory}/{n}": f"{real}/{n}" for n in names if n not in links})
+
     def cached(self, path: str) -> Optional[str]:
         """What `of` found before, without touching the disk."""
         return self._names.get(path)
+
+    def known(self) -> Dict[str, str]:
+        """All that `of` found before; other threads add to it."""
+        return self._names
 
     def absolute(self, path: str) -> str:
         """The real path of `path` from the start directory, whether or not it exists."""
@@ -149,13 +178,44 @@ class RealPaths:
         directory, base = os.path.split(os.path.normpath(path) if ".." not in path else path)
         if base in ("", ".", "..") or ".." in path:
             return _realpath(path)
+        joined = os.path.join(self._real_directory(directory), base)
+        return _realpath(joined) if os.path.islink(joined) else joined
+
+    def _real_directory(self, directory: str) -> str:
         real = self._directories.get(directory)
         if real is None:
+            parent, base = os.path.split(directory)
+            if _STEPWISE and base and parent and directory.count("/") < _MAX_DEPTH:
+                # All but one step is that of the directory around it.
+                joined = os.path.join(self._real_directory(parent), base)
+                real = _realpath(joined) if os.path.islink(joined) else joined
+            else:
+                real = _realpath(directory)
             if len(self._directories) >= _MAX_CACHED:
                 self._directories.clear()
-            real = self._directories[directory] = _realpath(directory)
-        joined = os.path.join(real, base)
-        return _realpath(joined) if os.path.islink(joined) else joined
+            self._directories[directory] = real
+        return real
+
+    def _learn(self, names: Dict[str, str]) -> None:
+        if len(self._names) + len(names) > _MAX_CACHED:
+            self._names.clear()
+        self._names.update(names)
+
+
+def _links(directory: str, most: int) -> Optional[Set[str]]:
+    """The symbolic links in a directory; None where it has too many entries, or cannot be read."""
+    links: Set[str] = set()
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                most -= 1
+                if most < 0:
+                    return None
+                if entry.is_symlink():
+                    links.add(entry.name)
+    except (OSError, ValueError):
+        return None
+    return links
 
 
 def within_file_system(path: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import types
-from typing import Callable, Collection, Dict, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Collection, Dict, NamedTuple, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints import unpatched
 from otel_tracepoints.codesite import CodeSite
@@ -18,9 +18,11 @@ from otel_tracepoints.probes.census import PATIENCE, Census
 from otel_tracepoints.probes.codes import sites_in
 from otel_tracepoints.probes.filecode import FileCode
 from otel_tracepoints.probes.matching import FileMatcher
-from otel_tracepoints.probes.modules import is_loading, modules_of, specs_exist
+from otel_tracepoints.probes.modulefiles import ModuleFiles
+from otel_tracepoints.probes.modules import is_loading, specs_exist
 from otel_tracepoints.probes.naming import FunctionNames
 from otel_tracepoints.probes.originals import Originals
+from otel_tracepoints.probes.passes import passes_by
 from otel_tracepoints.probes.paths import RealPaths
 from otel_tracepoints.probes.sources import Sources
 
@@ -60,10 +62,14 @@ class Resolver:
 
     Args:
         deny: See `FileMatcher`.
+        native: The compiled module, if there is one and it is to be used.
     """
 
-    def __init__(self, deny: Sequence[str] = ()) -> None:
+    def __init__(self, deny: Sequence[str] = (), native: Optional[Any] = None) -> None:
+        self._passes = passes_by(native)
         self._paths = RealPaths()
+        #: For whoever has to find the modules of files as well.
+        self.modules = ModuleFiles(self._paths, native)
         self._names = FunctionNames()
         self._sources = Sources()
         self._originals = Originals()
@@ -87,12 +93,13 @@ class Resolver:
 
     def lines(self, path: str) -> FileLines:
         """Exactly the lines that `resolve` accepts, of a path that `match` answered."""
-        self._names.prepare()
+        self._names.prepare(self.modules.all)
         with self._showing:
             code = self._shown.look(path)
             if code.has_lost():
                 self._shown = self._another_census(PATIENCE)
                 code = self._shown.look(path)
+            code.lines()
         lines = {line: tuple(dict.fromkeys(name for name, _ in code.at(line))) for line in code.lines()}
         return FileLines(path, _is_imported(code), lines)
 
@@ -111,7 +118,7 @@ class Resolver:
             path: As `match` answered it.
             others: Other files with probes: `take_fresh` tells what code of theirs is new.
         """
-        self._names.prepare()
+        self._names.prepare(self.modules.all)
         return self._within(path, self._census.look(path, others))
 
     def seen(self, path: str) -> Callable[[int], Resolution]:
@@ -131,7 +138,7 @@ class Resolver:
 
     def look_everywhere(self, paths: Collection[str]) -> float:
         """Look for all code of these files; answers how many seconds of the processor that took."""
-        self._names.prepare()
+        self._names.prepare(self.modules.all)
         self._census.whole(paths)
         return self._census.cost
 
@@ -163,19 +170,18 @@ class Resolver:
 
     def loaded(self, path: str) -> Optional[str]:
         """The name of a module in ``sys.modules`` that was loaded from this file; cheap, never raises."""
-        found = modules_of(lambda file: self._paths.of(file) == path)
+        found = self.modules.among({path}).get(path)
         return found[0].name if found else None
 
     def loaded_among(self, paths: Collection[str]) -> Dict[str, bool]:
         """Those of these paths that a module in ``sys.modules`` was loaded from, or (True) still is."""
-        real = self._paths.of
-        found: Dict[str, bool] = {}
-        for module in modules_of(lambda file: real(file) in paths):
-            found.setdefault(real(module.file), is_loading(module))
-        return found
+        return {path: is_loading(modules[0]) for path, modules in self.modules.among(paths).items()}
 
     def _another_census(self, patience: float = 0.0) -> Census:
-        return Census(self._paths, self._sources, self._names.remember, self._originals, patience)
+        remember = self._names.remember
+        return Census(
+            self._paths, self._sources, remember, self._originals, self._passes, self.modules, patience
+        )
 
     def _within(self, path: str, code: FileCode) -> Callable[[int], Resolution]:
         def resolve(line: int) -> Resolution:

@@ -39,11 +39,36 @@ class _Stored(NamedTuple):
     stamp: Optional[Tuple[int, int]]
 
 
+class Source:
+    """A file on disk as it was at a moment; read and compiled when its code is asked for."""
+
+    def __init__(self, path: str, key: _CompiledKey) -> None:
+        self._path = path
+        self.key = key
+        #: Of one element, once it was read.
+        self._code: Tuple[Optional[types.CodeType], ...] = ()
+
+    @property
+    def was_read(self) -> bool:
+        """Whether `code` answers at once."""
+        return bool(self._code)
+
+    def code(self) -> Optional[types.CodeType]:
+        """The code of the module in this file, or None: no file, no Python, or no valid Python."""
+        if not self._code:
+            self.take(_read(self._path))
+        return self._code[0]
+
+    def take(self, stored: Optional[_Stored]) -> None:
+        """What is in the file."""
+        self._code = (None if stored is None else _code_of(self._path, stored),)
+
+
 class Sources:
     """Code trees of files on disk and of members of zip archives. Control path only."""
 
     def __init__(self) -> None:
-        self._kept: Dict[str, Tuple[_CompiledKey, Optional[types.CodeType]]] = {}
+        self._kept: Dict[str, Source] = {}
 
     def tree(self, path: str) -> Optional[types.CodeType]:
         """The code of the module in this file, or None: no file, no Python, or no valid Python.
@@ -51,19 +76,30 @@ class Sources:
         Args:
             path: Absolute: a source, a ``.pyc``, or ``archive.zip/mod.py``.
         """
+        source = self.source(path)
+        return None if source is None else source.code()
+
+    def source(self, path: str) -> Optional[Source]:
+        """The file as it is now: the same object as long as it stays as it is. None: there is none."""
         known = self._kept.get(path)
-        if known is None or known[0] != _key(path):
-            stored = _read(path)
-            if stored is None:
-                return None
-            known = stored.key, _code_of(path, stored)
+        key = _key(path)
+        # What cannot be asked about is read at once: a member of an archive, or nothing.
+        stored = _read(path) if key is None else None
+        if stored is not None:
+            key = stored.key
+        if key is None:
+            return None
+        if known is None or known.key != key:
+            known = Source(path, key)
+            if stored is not None:
+                known.take(stored)
         # Replaced, not changed: callers may be many, and a lock would be lost in a forked child.
         kept = {name: value for name, value in self._kept.items() if name != path}
         for oldest in list(kept)[: max(len(kept) + 1 - _MAX_KEPT, 0)]:
             del kept[oldest]
         kept[path] = known
         self._kept = kept
-        return known[1]
+        return known
 
 
 def exists(path: str) -> bool:

@@ -1,0 +1,19 @@
+// The objects that the collector knows of, gone through without a Python object made for any of them.
+#pragma once
+
+#include "python_compat.hpp"
+
+namespace tracepoints {
+
+// Shows an object that is alive. It must run no Python, make and let go no Python object: nothing dies
+// and nothing moves meanwhile. False ends it.
+using Visit = bool (*)(PyObject* object, void* argument);
+
+// Everything; with `young`, what the collector has not moved among the old yet. False with an error set.
+// The GIL is held from beginning to end. Not to be used where there is none: other threads go on.
+bool go_through_heap(bool young, Visit visit, void* argument);
+
+// Takes `gc.get_objects` for it, before the application has put anything in its place.
+bool prepare_heap();
+
+}  // namespace tracepoints
