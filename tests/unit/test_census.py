@@ -111,6 +111,23 @@ def test_what_is_new_is_found_without_a_look_at_everything(loaded: Loaded, large
     assert len(large) == 1
 
 
+@pytest.mark.skipif(heap.age() is None, reason="without generations nothing is known to be young")
+def test_what_grows_old_during_a_look_is_found(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector may move what is new among the old just before the young are gone through."""
+    resolver = Resolver()
+    before = resolver.resolve(loaded.path, 2)
+    young = heap.young
+
+    def late(is_wanted: Any) -> Any:
+        gc.collect()
+        return young(is_wanted)
+
+    monkeypatch.setattr(heap, "young", late)
+    made = loaded.run({})
+    found = {id(site.code) for site in resolver.resolve(loaded.path, 2).sites}
+    assert found == {*(id(site.code) for site in before.sites), id(made.__code__)}
+
+
 def test_nothing_is_kept_alive_between_looks(loaded: Loaded) -> None:
     """Functions and their code go when the application lets them go, and are found no more."""
     skip_if_functions_are_kept()

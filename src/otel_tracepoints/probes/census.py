@@ -104,6 +104,8 @@ class Census:
             stale = {path}
         else:
             self._sort(names, self._passes.young(names, self._found(wanted)).roots, roots)
+            if not self._patience and heap.age() != age:
+                return self.look(path, others)  # some of it has become old before it was gone through
             self.owed = self.owed or bool(stale)
             stale = set()
         self._sort(names, heap.running(names.__contains__), roots)
