@@ -24,9 +24,10 @@ void go_through_list(PyObject* objects, Visitor& visitor) {
     const Py_ssize_t count = PyList_GET_SIZE(objects);
     for (Py_ssize_t index = 0; index < count; ++index) {
         if (visit_one(PyList_GET_ITEM(objects, index), &visitor) == 0) {
-            return;
+            break;
         }
     }
+    visitor.visit(nullptr, visitor.argument);
 }
 
 bool go_through_generation(PyObject* generation, Visitor& visitor) {
@@ -48,6 +49,7 @@ bool go_through_heap(bool young, Visit visit, void* argument) {
     if (!young) {
         if (kVisitsObjects) {
             visit_objects(visit_one, &visitor);
+            visit(nullptr, argument);
             return true;
         }
         return go_through_generation(Py_None, visitor);

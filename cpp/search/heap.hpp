@@ -6,7 +6,7 @@
 namespace tracepoints {
 
 // Shows an object that is alive. It must run no Python, make and let go no Python object: nothing dies
-// and nothing moves meanwhile. False ends it.
+// and nothing moves meanwhile. False ends it; a null comes last, while all that was shown is alive still.
 using Visit = bool (*)(PyObject* object, void* argument);
 
 // Everything; with `young`, what the collector has not moved among the old yet. False with an error set.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Collection, Dict, List, Optional, Set, Tuple
 
 from otel_tracepoints.probes.modules import (
     LoadedModule,
     layout,
     loaded_modules,
     module_named,
-    modules_by,
+    modules_in,
+    rows_by,
 )
 from otel_tracepoints.probes.paths import RealPaths
 
@@ -48,8 +49,7 @@ class ModuleFiles:
     def among(self, wanted: Collection[str]) -> Dict[str, List[LoadedModule]]:
         """The modules of these files."""
         real = self.paths.of
-        candidates = self._loaded(self.paths.known(), set(wanted))
-        self.paths.learn([module.file for module in candidates if self.paths.is_new(module.file)])
+        candidates = self._candidates(set(wanted))
         found: Dict[str, List[LoadedModule]] = {}
         for module in candidates:
             path = real(module.file)
@@ -59,8 +59,18 @@ class ModuleFiles:
 
     def all(self) -> List[LoadedModule]:
         """All modules with a file; one that is there under two names comes with its own first."""
-        return self._loaded({}, set())
+        return loaded_modules() if self._native is None else modules_in(rows_by(self._native, {}, set()))
 
-    def _loaded(self, known: Mapping[str, str], wanted: Set[str]) -> List[LoadedModule]:
-        """All modules, but for some of files that are known to be no wanted ones."""
-        return loaded_modules() if self._native is None else modules_by(self._native, known, wanted)
+    def _candidates(self, wanted: Set[str]) -> List[LoadedModule]:
+        """The modules of these files, and others; the files of most are known to the paths by now."""
+        if self._native is None:
+            modules = loaded_modules()
+            self.paths.learn([module.file for module in modules if self.paths.is_new(module.file)])
+            return modules
+        known = self.paths.known()
+        rows = rows_by(self._native, known, wanted)
+        new = [file for _, file, _ in rows if file is not None and file not in known]
+        if new:
+            self.paths.learn(new)
+            rows = rows_by(self._native, known, wanted)
+        return modules_in(rows)

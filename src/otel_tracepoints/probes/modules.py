@@ -12,7 +12,7 @@ import importlib.util
 import sys
 import types
 from importlib.machinery import ModuleSpec
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 _module_type: Any = types.ModuleType
 _namespace: Callable[[Any], Any] = _module_type.__dict__["__dict__"].__get__
@@ -52,11 +52,22 @@ def modules_of(is_wanted: Callable[[str], bool]) -> List[LoadedModule]:
     return found
 
 
-def modules_by(native: Any, known: Mapping[str, str], wanted: Set[str]) -> List[LoadedModule]:
-    """`loaded_modules` by the compiled module, without those of known files that are not wanted."""
+#: A module as the compiled module finds it: name, file and namespace; or name, None, and what is no plain
+#: module.
+Row = Tuple[str, Optional[str], Any]
+
+
+def rows_by(native: Any, known: Mapping[str, str], wanted: Set[str]) -> List[Row]:
+    """Modules as they are in ``sys.modules``, without those of known files that are not wanted."""
     modules: Any = sys.modules
+    rows: List[Row] = native.modules_among(modules, known, wanted) if type(modules) is dict else []
+    return rows
+
+
+def modules_in(rows: Iterable[Row]) -> List[LoadedModule]:
+    """Those that have been loaded from a file; one that is there twice comes with its own name first."""
     found: List[LoadedModule] = []
-    for name, file, module in native.modules_among(modules, known, wanted) if type(modules) is dict else ():
+    for name, file, module in rows:
         if file is not None:
             found.append(LoadedModule(name, file, module))
             continue
