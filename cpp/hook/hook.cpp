@@ -8,6 +8,7 @@
 #include "hook/reading.hpp"
 #include "hook/table_type.hpp"
 #include "parts.hpp"
+#include "trace/live.hpp"
 
 namespace tracepoints {
 
@@ -235,6 +236,7 @@ PyObject* prepare(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 PyObject* after_fork_in_child(PyObject*, PyObject*) {
     if (kFreeThreaded) {
         Reading::forget_others();
+        renew_live_tracers();
     }
     Py_RETURN_NONE;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <new>
 #include <vector>
 
 #include "trace/tracer.hpp"
@@ -111,6 +112,10 @@ bool clear_in_all_threads(PyObject* tracer) {
     return each_thread([&](PyThreadState* state) {
         return state->c_traceobj != tracer || set_trace_of(state, nullptr, nullptr);
     });
+}
+
+void renew_live_tracers() noexcept {
+    new (&changing) std::mutex();
 }
 
 void forget_tracer(PyObject* tracer) noexcept {

@@ -17,6 +17,9 @@ Py_ssize_t set_in_all_threads(PyObject* tracer, bool everywhere);
 // leave it at their next event.
 bool clear_in_all_threads(PyObject* tracer);
 
+// In a forked child: another thread of the parent may have been changing the list.
+void renew_live_tracers() noexcept;
+
 // It is about to be freed.
 void forget_tracer(PyObject* tracer) noexcept;
 
