@@ -32,7 +32,7 @@ class Body:
         #: Code objects whose constants hold this one; originals.
         self.parents: Tuple[CodeType, ...] = ()
         #: Functions that were given a rewritten one, as far as they are still there.
-        self.functions: List[WeakFunction] = []
+        self.functions: Tuple[WeakFunction, ...] = ()
 
     def numbers_of(self, lines: Collection[int]) -> Dict[int, int]:
         """The numbers of these lines, which all have one; not to be changed."""
@@ -52,7 +52,7 @@ class Body:
         """Have a function run the present version."""
         function.__code__ = self.current
         if self.current is not self.original and len(self.functions) < _REMEMBERED:
-            self.functions.append(weakref.ref(function))
+            self.functions = (*self.functions, weakref.ref(function))
 
     def exchange(self, versions: Versions, seen: Iterable[WeakFunction]) -> None:
         """Put the present version where it is known to belong: makers, then functions, those ``seen`` too."""
@@ -70,4 +70,4 @@ class Body:
             if function is not None and id(function.__code__) in olds:
                 self.give(function)
         if self.current is self.original:
-            self.functions = []
+            self.functions = ()

@@ -11,7 +11,7 @@ from otel_tracepoints.engine.base import Handler
 class Watched:
     """A code object with at least one watched line. Holds it strongly, for just that long.
 
-    Most have one watch: a list of one takes a fifth of what dicts by line and key would.
+    Most have one watch: a tuple of one takes a fifth of what dicts by line and key would.
     """
 
     __slots__ = ("code", "watches")
@@ -19,7 +19,7 @@ class Watched:
     def __init__(self, code: CodeType) -> None:
         self.code = code
         #: (line, key, handler), in order of installation.
-        self.watches: List[Tuple[int, str, Handler]] = []
+        self.watches: Tuple[Tuple[int, str, Handler], ...] = ()
 
     def has(self, line: int) -> bool:
         """Whether this line is watched."""
@@ -69,7 +69,7 @@ class Ledger:
             return None
         if not lines:
             self._places[key] = (*self._places.get(key, ()), watched)
-        watched.watches.append((line, key, handler))
+        watched.watches = (*watched.watches, (line, key, handler))
         return watched
 
     def remove(self, *keys: str) -> List[Watched]:
@@ -77,14 +77,14 @@ class Ledger:
         touched: Dict[int, Watched] = {}
         for key in keys:
             for watched in self._places.pop(key, ()):
-                watched.watches = [watch for watch in watched.watches if watch[1] != key]
+                watched.watches = tuple(watch for watch in watched.watches if watch[1] != key)
                 self._forget_if_empty(watched)
                 touched[id(watched)] = watched
         return list(touched.values())
 
     def withdraw(self, key: str, watched: Watched, line: int) -> None:
         """Undo one `add`."""
-        watched.watches = [watch for watch in watched.watches if watch[:2] != (line, key)]
+        watched.watches = tuple(watch for watch in watched.watches if watch[:2] != (line, key))
         if all(watch[1] != key for watch in watched.watches):
             self._places[key] = tuple(each for each in self._places[key] if each is not watched)
             if not self._places[key]:
