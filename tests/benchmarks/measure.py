@@ -108,7 +108,14 @@ def _hold(system: Any) -> None:
 
 def _calls(rounds: int, how: str) -> int:
     """How many calls `_best` or `_marked` makes."""
-    return min(rounds, WARM) + (5 * rounds if how == "timed" else sum(counted_rounds(rounds)))
+    if how == "timed":
+        return min(rounds, WARM) + 5 * rounds
+    return _counted_warm(rounds) + sum(counted_rounds(rounds))
+
+
+def _counted_warm(rounds: int) -> int:
+    # A call of few is a long one, of a loop that is warm after its first thousand turns.
+    return WARM if rounds > WARM else counted_rounds(rounds)[0]
 
 
 def counted_rounds(rounds: int) -> Tuple[int, int]:
@@ -120,7 +127,7 @@ def counted_rounds(rounds: int) -> Tuple[int, int]:
 def _marked(call: Callable[[], Any], rounds: int) -> List[int]:
     """Two numbers of calls, between marks; these numbers."""
     few, many = counted_rounds(rounds)
-    for _ in range(min(rounds, WARM)):
+    for _ in range(_counted_warm(rounds)):
         call()
     gc.collect()
     gc.disable()

@@ -56,7 +56,8 @@ def measure(system: Any, name: str) -> Dict[str, Any]:
 
 def processors() -> int:
     """How many of them this process may use: with more threads than that nothing is to be had."""
-    return len(os.sched_getaffinity(0))
+    allowed = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
 
 
 def _hold(system: Any) -> None:

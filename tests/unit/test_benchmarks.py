@@ -103,6 +103,18 @@ def test_another_number_of_marks_is_refused(tmp_path: pathlib.Path) -> None:
         instructions.part_totals(str(tmp_path))
 
 
+def test_where_valgrind_cannot_run_there_is_a_reason(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without Valgrind, and with one that does not run this interpreter, the reason is told."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert instructions.why_not() == "valgrind is not installed"
+    valgrind = tmp_path / "valgrind"
+    valgrind.write_text("#!/bin/sh\necho 'unhandled instruction bytes' >&2\nexit 132\n", "ascii")
+    valgrind.chmod(0o755)
+    assert instructions.why_not() == "not under valgrind: unhandled instruction bytes"
+
+
 def test_what_a_call_takes_is_the_difference_by_calls() -> None:
     """What is executed once, before or after the calls, is in both numbers, and so in neither."""
     once, each = 5_000, 37
