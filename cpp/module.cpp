@@ -7,10 +7,10 @@
 namespace {
 
 constexpr bool (*kParts[])(PyObject*) = {
-    tracepoints::add_limits,    tracepoints::add_counter, tracepoints::add_governor,
-    tracepoints::add_hit_parts, tracepoints::add_gate,    tracepoints::add_hook,
-    tracepoints::add_tracer,    tracepoints::add_message, tracepoints::add_conditions,
-    tracepoints::add_capture,   tracepoints::add_search,
+    tracepoints::add_limits,     tracepoints::add_counter,   tracepoints::add_budget,
+    tracepoints::add_governor,   tracepoints::add_hit_parts, tracepoints::add_gate,
+    tracepoints::add_hook,       tracepoints::add_tracer,    tracepoints::add_message,
+    tracepoints::add_conditions, tracepoints::add_capture,   tracepoints::add_search,
 };
 
 }  // namespace

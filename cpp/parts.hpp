@@ -8,6 +8,7 @@ namespace tracepoints {
 
 bool add_limits(PyObject* module);
 bool add_counter(PyObject* module);
+bool add_budget(PyObject* module);
 bool add_governor(PyObject* module);
 bool add_hit_parts(PyObject* module);
 bool add_gate(PyObject* module);

@@ -68,19 +68,9 @@ Ref ask(GateObject* gate, PyObject* name, const Plan& plan, PyFrameObject* objec
     return answer;
 }
 
-// Whether its hits are used up; the last word on that has the Python gate.
-bool is_exhausted(const Plan& plan) noexcept {
-    const Ref over = Ref::steal(PyObject_GetAttrString(plan.budget.get(), "exhausted"));
-    if (!over) {
-        PyErr_Clear();
-        return false;
-    }
-    return over.get() == Py_True;
-}
-
 // The frame's object is made where it is needed, if there is none yet.
 bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* object) noexcept {
-    if (plan.budget && is_exhausted(plan)) {
+    if (plan.budget != nullptr && plan.budget->exhausted()) {
         return true;
     }
     int& depth = Busy::depth();
@@ -109,9 +99,10 @@ bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* obje
     }
     if (plan.logpoint != nullptr) {
         const Ref kept = plan.python;
-        const Logpoint::Way way{hit_parts_of(gate->parts), gate->emitted, gate->rest};
+        const Logpoint::Way way{hit_parts_of(gate->parts), gate->emitted, gate->rest, plan.budget};
         switch (plan.logpoint->hit(way, kept.get(), frame, object)) {
-            case Logpoint::End::kTaken: return true;
+            case Logpoint::End::kTaken:
+            case Logpoint::End::kLate: return true;
             case Logpoint::End::kFailed: return false;
             case Logpoint::End::kDropped: count(gate->dropped); return true;
             case Logpoint::End::kOverBudget: count(gate->over_budget); return true;

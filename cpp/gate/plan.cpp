@@ -21,7 +21,12 @@ std::unique_ptr<Plan> Plan::make(PyObject* object) {
         return nullptr;
     }
     if (PyObject_IsTrue(limited.get()) == 1) {
-        plan->budget = std::move(budget);
+        if (!is_budget(budget.get())) {
+            PyErr_SetString(PyExc_TypeError, "a compiled gate needs a compiled hit budget");
+            return nullptr;
+        }
+        plan->budget = &budget_of(budget.get());
+        plan->budget_object = std::move(budget);
     }
     plan->has_condition = condition.get() != Py_None;
     if (plan->has_condition) {
@@ -36,11 +41,9 @@ std::unique_ptr<Plan> Plan::make(PyObject* object) {
             }
         }
     }
-    if (!plan->budget) {
-        plan->logpoint = Logpoint::make(object);
-        if (plan->logpoint == nullptr && PyErr_Occurred() != nullptr) {
-            return nullptr;
-        }
+    plan->logpoint = Logpoint::make(object);
+    if (plan->logpoint == nullptr && PyErr_Occurred() != nullptr) {
+        return nullptr;
     }
     return plan;
 }

@@ -5,6 +5,7 @@
 
 #include "expression/condition.hpp"
 #include "gate/bucket.hpp"
+#include "gate/budget.hpp"
 #include "hit/logpoint.hpp"
 
 namespace tracepoints {
@@ -20,9 +21,10 @@ struct Plan {
     std::unique_ptr<Condition> condition;
     Ref bucket_object;
     TokenBucket* bucket = nullptr;
-    // Null where hits are not limited: else it is asked whether they are used up.
-    Ref budget;
-    // Null where a hit is Python's: of a tracepoint, of one whose hits are limited.
+    // Null where hits are not limited.
+    Ref budget_object;
+    HitBudget* budget = nullptr;
+    // Null where a hit is Python's: of a tracepoint, of a message that is not plain.
     std::unique_ptr<Logpoint> logpoint;
     // Of those that a gate has replaced and could not let go of yet.
     Plan* next_retired = nullptr;

@@ -98,6 +98,9 @@ Logpoint::End Logpoint::hit(const Way& way, PyObject* plan, Frame* frame, PyFram
         PyErr_Clear();
         return End::kPython;
     }
+    if (way.budget != nullptr && !way.budget->take()) {
+        return End::kLate;
+    }
     Ref snapshot;
     Handover::End end = Handover::End::kFailed;
     const Handover handover(parts);
@@ -111,12 +114,17 @@ Logpoint::End Logpoint::hit(const Way& way, PyObject* plan, Frame* frame, PyFram
     // Waiting for the GIL is not a hit's doing: so much is charged at most (`limits.PauseClock`).
     const double elapsed = std::min(monotonic_seconds() - begun, kMostCharged);
     governor_of(parts.governor.get()).spend(elapsed * 1e9);
+    if (way.budget != nullptr && (!snapshot || !snapshot_maker().is_emitted(snapshot.get()))) {
+        way.budget->give_back();
+    }
     if (end == Handover::End::kFull) {
         return End::kDropped;
     }
     if (end == Handover::End::kTaken) {
         static PyObject* const last_hit = PyUnicode_InternFromString("last_hit_ns");
-        if (PyObject_SetAttr(entry_.get(), last_hit, now.get()) == 0 && handover.observe(elapsed)) {
+        if (PyObject_SetAttr(entry_.get(), last_hit, now.get()) == 0 && handover.observe(elapsed) &&
+            (way.budget == nullptr || !way.budget->exhausted() ||
+             Ref::steal(call_one(parts.poke.get(), id_.get())))) {
             return End::kTaken;
         }
     }

@@ -3,20 +3,24 @@
 
 #include <memory>
 
+#include "gate/budget.hpp"
 #include "hit/handover.hpp"
 
 namespace tracepoints {
 
 class Logpoint {
 public:
-    enum class End { kTaken, kDropped, kOverBudget, kPython, kFailed };
+    // `kLate`: another thread had the last of the hits, so this arrival came after it.
+    enum class End { kTaken, kLate, kDropped, kOverBudget, kPython, kFailed };
 
     // What a gate brings: the counter of emitted hits, and the `pipeline.Gate` that is told of what came out
-    // of one.
+    // of one. A hit that is not emitted leaves the budget as it was.
     struct Way {
         const HitParts& parts;
         PyObject* emitted;
         PyObject* rest;
+        // Null where hits are not limited.
+        HitBudget* budget;
     };
 
     // Of a `pipeline.Plan`: null where hits of it are Python's, or with an error.

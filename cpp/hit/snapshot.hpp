@@ -49,6 +49,12 @@ public:
         *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(snapshot) +
                                       offsets_[static_cast<std::size_t>(slot)]) = value;
     }
+    // Whether it has its ordinal among the emitted ones: an int, not 0.
+    bool is_emitted(PyObject* snapshot) const {
+        PyObject* const count = *reinterpret_cast<PyObject**>(
+            reinterpret_cast<char*>(snapshot) + offsets_[static_cast<std::size_t>(Slot::kHitCount)]);
+        return PyObject_IsTrue(count) == 1;
+    }
     // The same where there is something already.
     void replace(PyObject* snapshot, Slot slot, Ref value) const {
         auto** const at = reinterpret_cast<PyObject**>(reinterpret_cast<char*>(snapshot) +

@@ -15,7 +15,7 @@ from otel_tracepoints.allowance import STOP_TIMEOUT
 from otel_tracepoints.config import Settings
 from otel_tracepoints.control import ControlServer
 from otel_tracepoints.debugger import Debugger, Parts
-from otel_tracepoints.debugger.gating import counter_for, governor_for
+from otel_tracepoints.debugger.gating import counting_for, governor_for
 from otel_tracepoints.errors import ConfigError
 from otel_tracepoints.foundation import Foundation
 from otel_tracepoints.health import Facts, health
@@ -53,7 +53,7 @@ class Agent:
         resolver = Resolver(settings.deny_files or (), self._engine.native)
         self._debugger = Debugger(
             Parts(
-                registry=Registry(counter=counter_for(self._engine.native)),
+                registry=Registry(counting=counting_for(self._engine.native)),
                 resolver=resolver,
                 engine=self._engine,
                 emitter=self._emitter,

@@ -6,7 +6,7 @@ import sys
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from otel_tracepoints.capture.redaction import RedactionPolicy
-from otel_tracepoints.debugger.gating import Gating, counter_for, governor_for
+from otel_tracepoints.debugger.gating import Gating, counting_for, governor_for
 from otel_tracepoints.debugger.planning import Planner
 from otel_tracepoints.model import Probe, RateLimit, Snapshot
 from otel_tracepoints.pipeline import HitServices
@@ -41,6 +41,7 @@ class Rig(NamedTuple):
     emitter: Any
     failed: List[str]
     observed: List[float]
+    poked: List[str]
 
     def hit(self, a: Any = 1, b: Any = 2.5, items: Any = ()) -> Optional[Snapshot]:
         assert (a, b, items) is not None
@@ -58,17 +59,18 @@ def rig(native: Any, governor: Optional[Any] = None, emitter: Optional[Any] = No
     policy = RedactionPolicy.build((), (), ())
     fields = {"message": "a={a} b={b}", "rate_limit": RateLimit(1e9, 10**9), **probe}
     definition = Probe(id="p", file="f.py", line=7, **fields)
-    entry = Entry(definition, "/f.py", 0.0, counter_for(native))
+    entry = Entry(definition, "/f.py", 0.0, counting_for(native))
     emitter = Keeping() if emitter is None else emitter
     failed: List[str] = []
     observed: List[float] = []
+    poked: List[str] = []
     services = HitServices(
         emitter,
         governor or governor_for(100, native),
         policy,
         lambda code: f"mod.{code.co_name}",
         0,
-        lambda _: None,
+        poked.append,
         lambda plan, frame, kind, error: failed.append(f"{kind}: {error}"),
         observed.append,
     )
@@ -77,7 +79,7 @@ def rig(native: Any, governor: Optional[Any] = None, emitter: Optional[Any] = No
     gate = gating.gate(entry.counts)
     planner = Planner(policy, services.function_name, native=engine.native)
     gate.plan = planner.plan(entry, gating.bucket(definition.rate_limit))
-    return Rig(gate, entry, emitter, failed, observed)
+    return Rig(gate, entry, emitter, failed, observed, poked)
 
 
 def facts(snapshot: Optional[Snapshot]) -> Dict[str, Any]:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_tracepoints.capture.redaction import RedactionPolicy
-from otel_tracepoints.debugger.gating import Gating, counter_for, governor_for
+from otel_tracepoints.debugger.gating import Gating, counting_for, governor_for
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.limits import HitBudget, TokenBucket
 from otel_tracepoints.model import Outcome, RateLimit
@@ -98,7 +98,8 @@ def rig(
     compiled: bool, limit: RateLimit, budget: Any = None, conditional: bool = True, clock: Any = None
 ) -> Rig:
     told: List[str] = []
-    counts = Counts(counter_for(native if compiled else None))
+    counting = counting_for(native if compiled else None)
+    counts = Counts(counting.counter)
     services = HitServices(
         Taking(),
         governor_for(100, native if compiled else None),
@@ -112,7 +113,8 @@ def rig(
     gate: Any = Gate(counts, services)
     bucket = (native.TokenBucket if compiled else TokenBucket)(limit, clock or Clock())
     condition = Condition()
-    plan = PlanStub(condition if conditional else None, bucket, HitBudget(budget))
+    hits = HitBudget(None) if budget is None else counting.budget(budget, 0)
+    plan = PlanStub(condition if conditional else None, bucket, hits)
 
     class Counting(Gate):
         """Emits nothing."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 import threading
-from typing import Any, Callable, ContextManager, Dict, Iterator, List, Tuple
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from tests.support.otlp_receiver import closed_port
 from otel_tracepoints.config import Settings
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.emission.spans import span_parts
-from otel_tracepoints.limits import Governor
+from otel_tracepoints.limits import Governor, HitBudget
 from otel_tracepoints.model import TraceContext
 
 native = pytest.importorskip("otel_tracepoints.engine._native", reason="no compiled engine here")
@@ -39,12 +40,14 @@ class Watched(Emitter):
 
 
 @contextlib.contextmanager
-def emitting(compiled: bool, **settings: Any) -> Iterator[Tuple[hit_rig.Rig, Watched]]:
+def emitting(
+    compiled: bool, max_hits: Optional[int] = None, **settings: Any
+) -> Iterator[Tuple[hit_rig.Rig, Watched]]:
     """A logpoint whose hits wait in the queue: nobody sends."""
     url = settings.pop("event_sink_url", f"http://127.0.0.1:{closed_port()}")
     emitter = Watched(Settings(event_sink_url=url, **settings), str)
     try:
-        yield hit_rig.rig(native if compiled else None, None, emitter), emitter
+        yield hit_rig.rig(native if compiled else None, None, emitter, max_hits=max_hits), emitter
     finally:
         emitter.stop(0.2)
 
@@ -142,14 +145,94 @@ def test_places_are_exact_under_threads() -> None:
             for _ in range(100):
                 compiled.gate(frame)
 
-        frame = sys._getframe()
+        a, b, frame = 1, 2.5, sys._getframe()
         threads = [threading.Thread(target=run) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert compiled.counts() == {"emitted": 500, "dropped": 300}
+        assert (a, b) and to.calls == 0 and compiled.counts() == {"emitted": 500, "dropped": 300}
         assert to.status()["queued"] == 500 and len(shown(to)) == 500
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_limited_hits_are_exact(compiled: bool) -> None:
+    """Under threads; the last one is told, and what comes after it is not counted."""
+    with emitting(compiled, 70) as (limited, to):
+        start = threading.Barrier(8)
+
+        def run() -> None:
+            start.wait(10)
+            for _ in range(20):
+                limited.gate(frame)
+
+        a, b, frame = 1, 2.5, sys._getframe()
+        threads = [threading.Thread(target=run) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert limited.counts() == {"emitted": 70} and len(shown(to)) == 70
+        assert limited.entry.budget.exhausted and limited.poked and set(limited.poked) == {"p"}
+        assert (a, b) and to.calls == (0 if compiled else 70)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_hit_that_is_dropped_is_none_of_the_limited_ones(compiled: bool) -> None:
+    """It leaves the budget as it was, and with a place free the rest of the hits are made."""
+    with emitting(compiled, 3, queue_size=2) as (limited, to):
+        for _ in range(5):
+            limited.hit()
+        assert limited.counts() == {"emitted": 2, "dropped": 3} and not limited.entry.budget.exhausted
+        to.way_in.give_place_back(None)  # type: ignore[union-attr]
+        for _ in range(2):
+            limited.hit()
+        assert limited.counts() == {"emitted": 3, "dropped": 3} and limited.entry.budget.exhausted
+
+
+def test_a_limited_hit_that_fails_may_be_made_again() -> None:
+    """What goes wrong before a hit was emitted costs no hit of the budget; what is emitted does."""
+    with emitting(True, 2) as (limited, to):
+        whole = to.way_in
+        assert whole is not None
+
+        def broken(_: Any) -> None:
+            raise ValueError("no room")
+
+        def take_nothing() -> None:
+            raise ValueError("no place")
+
+        to.way_in = whole._replace(take_place=take_nothing)
+        limited.hit()
+        assert limited.counts() == {"captureError": 1} and not limited.entry.budget.exhausted
+        to.way_in = whole._replace(arrived=broken)
+        limited.hit()
+        to.way_in = whole
+        limited.hit()
+        assert limited.counts() == {"captureError": 1, "emitted": 2} and limited.entry.budget.exhausted
+        assert limited.failed == ["snapshot: no place", "snapshot: no room"]
+
+
+HITS = st.lists(st.sampled_from(["take", "give back"]), max_size=30)
+
+
+@given(HITS, st.integers(1, 5), st.integers(0, 7))
+def test_both_budgets_say_the_same(steps: List[str], limit: int, used: int) -> None:
+    """Whatever is taken and given back; a ticket that is given back twice is given back once."""
+    both = HitBudget(limit, used), native.HitBudget(limit, used)
+    held: List[Tuple[List[Any], List[Any]]] = []
+    for step in steps:
+        if step == "take":
+            mine: Tuple[List[Any], List[Any]] = ([], [])
+            took = [budget.take(ticket) for budget, ticket in zip(both, mine)]
+            assert took[0] == took[1] and [bool(ticket) for ticket in mine] == took
+            held.append(mine)
+        elif held:
+            mine = held.pop()
+            for budget, ticket in zip(both, mine):
+                budget.give_back(ticket)
+                budget.give_back(ticket)
+        assert both[0].exhausted == both[1].exhausted and both[1].limited
 
 
 def test_a_closed_emitter_refuses() -> None:
@@ -239,3 +322,8 @@ def test_gates_want_compiled_parts() -> None:
         native.HitParts(tuple(range(13)))
     with pytest.raises(TypeError, match="parts of its hits"):
         native.Gate(object(), object(), ())
+    with pytest.raises(TypeError, match="compiled hit budget"):
+        compiled = hit_rig.rig(native, max_hits=1)
+        compiled.gate.plan = dataclasses.replace(compiled.gate.plan, budget=HitBudget(1))
+    with pytest.raises(TypeError, match="in a list"):
+        native.HitBudget(1).take(())

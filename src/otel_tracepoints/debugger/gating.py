@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Optional, Protocol, Tuple, Union
+from typing import Any, Optional, Protocol, Tuple, Union
 
 from otel_tracepoints.emission.spans import span_parts
 from otel_tracepoints.engine.base import Engine, Handler
-from otel_tracepoints.limits import Count, Governor, TokenBucket
+from otel_tracepoints.limits import Governor, TokenBucket
 from otel_tracepoints.model import RateLimit, Snapshot
 from otel_tracepoints.pipeline import Gate, HitServices, Plan
-from otel_tracepoints.probes.registry import Counts
+from otel_tracepoints.probes.registry import IN_PYTHON, Counting, Counts
 from otel_tracepoints.thread_names import PLAIN_THREADS, redacted_task_name, thread_name
 
 
@@ -41,12 +41,9 @@ def governor_for(percent: float, native: Optional[Any]) -> Governor:
     return compiled
 
 
-def counter_for(native: Optional[Any]) -> Callable[[], Count]:
-    """What makes the counters of a process, compiled where its gates are."""
-    if native is None:
-        return Count
-    compiled: Callable[[], Count] = native.Count
-    return compiled
+def counting_for(native: Optional[Any]) -> Counting:
+    """What the arrivals of a process are counted with, compiled where its gates are."""
+    return IN_PYTHON if native is None else Counting(native.Count, native.HitBudget)
 
 
 class Gating:

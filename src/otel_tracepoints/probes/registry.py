@@ -24,6 +24,17 @@ class LastError(NamedTuple):
     at_ns: int
 
 
+class Counting(NamedTuple):
+    """What arrivals are counted with: in Python, or compiled where gates are."""
+
+    counter: Callable[[], Count] = Count
+    #: Of how many hits there may be, and how many there were.
+    budget: Callable[[int, int], HitBudget] = HitBudget
+
+
+IN_PYTHON = Counting()
+
+
 class Counts:
     """How each arrival ended; every arrival is in exactly one of these."""
 
@@ -64,14 +75,14 @@ class Entry:
         "probe",
     )
 
-    def __init__(self, probe: Probe, path: str, now: float, counter: Callable[[], Count] = Count) -> None:
+    def __init__(self, probe: Probe, path: str, now: float, counting: Counting = IN_PYTHON) -> None:
         self.probe = probe
         #: The file that the client's path was matched with.
         self.path = path
         self.created_ns = time.time_ns()
         self.last_hit_ns: Optional[int] = None
-        self.counts = Counts(counter)
-        self.budget = _budget(probe.max_hits)
+        self.counts = Counts(counting.counter)
+        self.budget = _budget(counting, probe.max_hits)
         #: On the registry's monotonic clock.
         self.expires_at = _deadline(probe, now)
         self.location: Optional[Location] = None
@@ -102,11 +113,11 @@ class PointFilter(NamedTuple):
 
 
 class Registry:
-    """id → entry, in the order of creation; ``counter`` is what arrivals are counted with."""
+    """id → entry, in the order of creation."""
 
-    def __init__(self, clock: Clock = time.monotonic, counter: Callable[[], Count] = Count) -> None:
+    def __init__(self, clock: Clock = time.monotonic, counting: Counting = IN_PYTHON) -> None:
         self._clock = clock
-        self._counter = counter
+        self._counting = counting
         self._entries: Dict[str, Entry] = {}
         #: Arrivals of probes that are gone, by (type, outcome): a metric never goes back.
         self._past: Dict[Tuple[str, str], int] = {}
@@ -121,7 +132,7 @@ class Registry:
         with self._lock:
             if probe.id in self._entries:
                 raise DuplicateId(f"A point with the id {probe.id} exists already.", {"id": probe.id})
-            entry = self._entries[probe.id] = Entry(probe, path, self._clock(), self._counter)
+            entry = self._entries[probe.id] = Entry(probe, path, self._clock(), self._counting)
             return entry
 
     def get(self, id: str) -> Entry:
@@ -156,7 +167,7 @@ class Registry:
         with self._lock:
             before = entry.probe
             if probe.max_hits != before.max_hits:
-                entry.budget = _budget(probe.max_hits, entry.counts.emitted.value)
+                entry.budget = _budget(self._counting, probe.max_hits, entry.counts.emitted.value)
             entry.probe = probe
 
     def set_expiry(self, entry: Entry) -> None:
@@ -216,8 +227,8 @@ def carries_any(probe: Probe, tags: Iterable[str]) -> bool:
 _UNLIMITED = HitBudget(None)
 
 
-def _budget(limit: Optional[int], used: int = 0) -> HitBudget:
-    return _UNLIMITED if limit is None else HitBudget(limit, used)
+def _budget(counting: Counting, limit: Optional[int], used: int = 0) -> HitBudget:
+    return _UNLIMITED if limit is None else counting.budget(limit, used)
 
 
 def _deadline(probe: Probe, now: float) -> Optional[float]:
