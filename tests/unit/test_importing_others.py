@@ -12,6 +12,7 @@ import traceback
 import types
 
 import pytest
+import wrapt
 from tests.support.imports import SOURCE, Recorder
 
 from otel_tracepoints.probes.importing import ImportWatcher
@@ -174,6 +175,49 @@ def test_loaders_of_other_kinds_are_left_alone(place, watching):
         watcher.close()
     finally:
         sys.meta_path.remove(finder)
+
+
+class _Chained:
+    """A loader around another, as ddtrace has it: shows its attributes, and takes over its ``get_code``."""
+
+    def __init__(self, loader):
+        self.loader = loader
+        self.exec_module = self._exec_module
+        self.create_module = self._create_module
+
+    def __getattr__(self, name):
+        return getattr(self.loader, name)
+
+    def _create_module(self, spec):
+        return self.loader.create_module(spec)
+
+    def _exec_module(self, module):
+        given = self.loader.get_code
+        self.loader.get_code = types.MethodType(lambda _, name: given(name), self.loader)
+        self.loader.exec_module(module)
+
+
+@pytest.mark.parametrize("wrap", [_Chained, wrapt.ObjectProxy, lambda loader: _Chained(_Chained(loader))])
+def test_loaders_around_loaders_are_looked_behind(place, watching, wrap):
+    """The code of a module is seen before it runs, whoever has put a loader of their own around its loader."""
+    path = place("iwrapped.py")
+
+    class Finder(importlib.abc.MetaPathFinder):
+        def find_spec(self, name, path_=None, target=None):
+            if name == "iwrapped":
+                spec = importlib.util.spec_from_file_location(name, path)
+                spec.loader = wrap(spec.loader)
+                return spec
+
+    finder = Finder()
+    sys.meta_path.insert(0, finder)
+    recorder = Recorder(replace=True)
+    try:
+        watching(recorder, path)
+        assert importlib.import_module("iwrapped").VALUE == "replaced"
+    finally:
+        sys.meta_path.remove(finder)
+    assert recorder.seen == [("<module>", path)]
 
 
 def test_data_and_inspection_of_a_loader_work_as_before(place, watching):

@@ -33,6 +33,8 @@ from otel_tracepoints.probes.paths import RealPaths, segments
 #: module's import lock: it must not import, nor wait for a thread that may. Answers the code to run.
 OnCode = Callable[[types.CodeType, str], types.CodeType]
 
+#: Loaders around loaders that are looked behind.
+_MAX_WRAPPED = 8
 _NO_PYTHON = (BuiltinImporter, FrozenImporter, ExtensionFileLoader)
 
 
@@ -110,9 +112,7 @@ class ImportWatcher:
         path = self._paths.of(origin)
         if path not in self._watched:
             return
-        loader = spec.loader
-        if type(loader) is importlib.util.LazyLoader:
-            loader = loader.loader  # type: ignore[attr-defined]
+        loader = _innermost(spec.loader)
         if loader is None or type(loader) in _NO_PYTHON or isinstance(loader, type):
             return
         undo = _show_code(loader, name, path, self._seen)
@@ -156,6 +156,19 @@ class ImportWatcher:
 
         runpy._get_code_from_file = get_code_from_file  # type: ignore[attr-defined]
         self._undo.append(undo)
+
+
+def _innermost(loader: Any) -> Any:
+    """Who gives the code: behind LazyLoader, and the loaders that ddtrace and wrapt put around others."""
+    for _ in range(_MAX_WRAPPED):
+        kind = type(loader)
+        if kind is not importlib.util.LazyLoader and getattr(kind, "get_code", None) is not None:
+            break
+        within = getattr(loader, "__wrapped__", None) or getattr(loader, "loader", None)
+        if within is None or within is loader:
+            break
+        loader = within
+    return loader
 
 
 def _last_names(paths: FrozenSet[str]) -> Optional[FrozenSet[str]]:
