@@ -3,23 +3,34 @@
 
 namespace tracepoints {
 
+struct BusyState {
+    // How many hits it is inside.
+    int hits = 0;
+    // How often it was said to be one of the agent's own.
+    int guards = 0;
+};
+
 class Busy {
 public:
-    // Of this thread: how many hits it is inside. Where it lies is a call in a shared library, so it is asked
-    // for once a hit.
-    static int& depth() noexcept { return depth_; }
+    // Of this thread. Where it lies is a call in a shared library, so it is asked for once a hit.
+    static BusyState& state() noexcept { return state_; }
 
-    explicit Busy(int& depth) noexcept : own_(depth) { ++own_; }
-    ~Busy() { --own_; }
+    explicit Busy(BusyState& state) noexcept : own_(state) { ++own_.hits; }
+    ~Busy() { --own_.hits; }
     Busy(const Busy&) = delete;
     Busy& operator=(const Busy&) = delete;
 
     // For as long as the thread lives, or until it is let go.
-    static void guard(bool on) noexcept { depth_ += on ? 1 : -1; }
+    static void guard(bool on) noexcept {
+        // Let go in a child that has forgotten it: no less than none.
+        state_.guards += on ? 1 : state_.guards > 0 ? -1 : 0;
+    }
+    // In a forked child, whose one thread is the application's, whoever forked.
+    static void forget_guards() noexcept { state_.guards = 0; }
 
 private:
-    int& own_;
-    static thread_local int depth_;
+    BusyState& own_;
+    static thread_local BusyState state_;
 };
 
 }  // namespace tracepoints

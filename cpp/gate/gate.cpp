@@ -6,7 +6,7 @@
 
 namespace tracepoints {
 
-thread_local int Busy::depth_ = 0;
+thread_local BusyState Busy::state_;
 
 namespace {
 
@@ -73,12 +73,12 @@ bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* obje
     if (plan.budget != nullptr && plan.budget->exhausted()) {
         return true;
     }
-    int& depth = Busy::depth();
-    if (depth != 0) {
+    BusyState& state = Busy::state();
+    if (state.hits != 0 || state.guards != 0) {
         count(gate->reentrant);
         return true;
     }
-    const Busy busy(depth);
+    const Busy busy(state);
     if (plan.has_condition) {
         const Verdict verdict = plan.condition == nullptr ? Verdict::kDefer : plan.condition->test(frame);
         if (verdict == Verdict::kFalse) {
@@ -99,7 +99,8 @@ bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* obje
     }
     if (plan.logpoint != nullptr) {
         const Ref kept = plan.python;
-        const Logpoint::Way way{hit_parts_of(gate->parts), gate->emitted, gate->rest, plan.budget};
+        const Logpoint::Way way{hit_parts_of(gate->parts), gate->emitted, gate->capture_error, gate->rest,
+                                plan.budget};
         switch (plan.logpoint->hit(way, kept.get(), frame, object)) {
             case Logpoint::End::kTaken:
             case Logpoint::End::kLate: return true;

@@ -103,6 +103,7 @@ int gate_traverse(PyObject* self, visitproc visit, void* arg) {
 
 int gate_clear(PyObject* self) {
     GateObject* gate = as_gate(self);
+    replace_plan(gate, nullptr);  // first: without one nobody asks for the rest
     Py_CLEAR(gate->rest);
     Py_CLEAR(gate->reentrant);
     Py_CLEAR(gate->condition_false);
@@ -111,7 +112,6 @@ int gate_clear(PyObject* self) {
     Py_CLEAR(gate->over_budget);
     Py_CLEAR(gate->dropped);
     Py_CLEAR(gate->emitted);
-    replace_plan(gate, nullptr);
     Py_CLEAR(gate->parts);
     return 0;
 }

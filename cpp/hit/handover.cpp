@@ -14,6 +14,7 @@ enum { kTakePlace, kGivePlaceBack, kArrived, kMark, kQueued, kDelivery, kObserve
 
 Handover::Handover(const HitParts& parts) : parts_(parts) {
     static PyObject* const field = PyUnicode_InternFromString("way_in");
+    const PendingError error;
     way_ = Ref::steal(PyObject_GetAttr(parts.emitter.get(), field));
     if (!way_ || !PyTuple_Check(way_.get()) || PyTuple_GET_SIZE(way_.get()) != kWays) {
         PyErr_Clear();
@@ -63,7 +64,14 @@ Handover::End Handover::submit(PyObject* snapshot, PyObject* emitted) const {
     const SnapshotMaker& make = snapshot_maker();
     make.replace(snapshot, Slot::kTrace, std::move(trace));
     make.replace(snapshot, Slot::kHitCount, std::move(number));
-    const Ref added = Ref::steal(call_one(part(kArrived), record.get()));
+    Ref added = Ref::steal(call_one(part(kArrived), record.get()));
+    if (!added) {  // once more, as Python does; it is counted already
+        const PendingError error;
+        added = Ref::steal(call_one(part(kArrived), record.get()));
+        PyErr_Clear();
+        const Ref given = Ref::steal(added ? nullptr : call_one(part(kGivePlaceBack), Py_None));
+        PyErr_Clear();
+    }
     const Ref marked = Ref::steal(added ? call_one(part(kMark), Py_None) : nullptr);
     return marked ? End::kTaken : End::kFailed;
 }

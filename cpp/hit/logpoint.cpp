@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include "gate/bucket.hpp"
+#include "gate/counter.hpp"
 #include "hit/labels.hpp"
 #include "hit/snapshot.hpp"
 #include "message/message.hpp"
@@ -55,10 +56,11 @@ PyObject* Logpoint::snapshot(const HitParts& parts, Frame* frame, PyObject* rend
     const SnapshotMaker& make = snapshot_maker();
     Ref function =
         Ref::steal(call_one(parts.function_name.get(), reinterpret_cast<PyObject*>(code_of(frame))));
-    Ref ident = Ref::steal(PyLong_FromUnsignedLong(PyThread_get_thread_ident()));
+    // No further with an error: what follows clears its own, and this one may be for the application.
+    Ref ident = Ref::steal(function ? PyLong_FromUnsignedLong(PyThread_get_thread_ident()) : nullptr);
     Ref thread = ident ? thread_label(parts, ident.get()) : Ref();
     Ref task = thread ? task_label(parts) : Ref();
-    Ref made = function && thread && task ? make.make() : Ref();
+    Ref made = task ? make.make() : Ref();
     if (!made) {
         return nullptr;
     }
@@ -103,18 +105,20 @@ Logpoint::End Logpoint::hit(const Way& way, PyObject* plan, Frame* frame, PyFram
     }
     Ref snapshot;
     Handover::End end = Handover::End::kFailed;
-    const Handover handover(parts);
     const Ref now = Ref::steal(nanoseconds_now());
     if (now) {
         snapshot = Ref::steal(this->snapshot(parts, frame, rendered.get(), now.get()));
-        if (snapshot) {
-            end = handover.submit(snapshot.get(), way.emitted);
-        }
+    }
+    // Not before: what runs in a snapshot's making may fork.
+    const Handover handover(parts);
+    if (snapshot) {
+        end = handover.submit(snapshot.get(), way.emitted);
     }
     // Waiting for the GIL is not a hit's doing: so much is charged at most (`limits.PauseClock`).
     const double elapsed = std::min(monotonic_seconds() - begun, kMostCharged);
     governor_of(parts.governor.get()).spend(elapsed * 1e9);
-    if (way.budget != nullptr && (!snapshot || !snapshot_maker().is_emitted(snapshot.get()))) {
+    const bool is_emitted = snapshot && snapshot_maker().is_emitted(snapshot.get());
+    if (way.budget != nullptr && !is_emitted) {
         way.budget->give_back();
     }
     if (end == Handover::End::kFull) {
@@ -138,6 +142,9 @@ Logpoint::End Logpoint::hit(const Way& way, PyObject* plan, Frame* frame, PyFram
     if (!passes && !PyErr_ExceptionMatches(PyExc_RecursionError) &&
         !PyErr_ExceptionMatches(PyExc_MemoryError)) {
         return End::kFailed;  // a signal's handler has struck just now
+    }
+    if (!passes && !is_emitted) {
+        count(way.capture_error);  // there was no room to be told
     }
     if (passes.get() == Py_True && error) {
         restore_error(Ref(error).release());

@@ -13,11 +13,12 @@ public:
     // `kLate`: another thread had the last of the hits, so this arrival came after it.
     enum class End { kTaken, kLate, kDropped, kOverBudget, kPython, kFailed };
 
-    // What a gate brings: the counter of emitted hits, and the `pipeline.Gate` that is told of what came out
-    // of one. A hit that is not emitted leaves the budget as it was.
+    // What a gate brings: the counters of hits that were emitted or failed, and the `pipeline.Gate` that is
+    // told of what came out of one. A hit that is not emitted leaves the budget as it was.
     struct Way {
         const HitParts& parts;
         PyObject* emitted;
+        PyObject* capture_error;
         PyObject* rest;
         // Null where hits are not limited.
         HitBudget* budget;

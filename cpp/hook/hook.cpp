@@ -3,6 +3,7 @@
 #include <atomic>
 #include <new>
 
+#include "gate/busy.hpp"
 #include "gate/gate.hpp"
 #include "hook/dispatch.hpp"
 #include "hook/reading.hpp"
@@ -234,6 +235,7 @@ PyObject* prepare(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 }
 
 PyObject* after_fork_in_child(PyObject*, PyObject*) {
+    Busy::forget_guards();
     if (kFreeThreaded) {
         Reading::forget_others();
         renew_live_tracers();

@@ -36,6 +36,9 @@ public:
         if (knowledge_ == nullptr || !null_ || !none_ || !true_ || !false_) {
             return false;
         }
+        if (knowledge_->has_patterns()) {
+            return false;  // they may match anything, the digits of a number too
+        }
         for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(parts); ++at) {
             PyObject* part = PyTuple_GET_ITEM(parts, at);
             Piece piece;
@@ -58,12 +61,12 @@ public:
 
     // (message, fields), or None; null with an error that is none of the application's.
     PyObject* render(Frame* frame) const {
-        const Ref fields = Ref::steal(PyList_New(fields_));
+        // Never with an item missing: before 3.12 any allocation may let the application look at it.
+        const Ref fields = Ref::steal(PyList_New(0));
         if (!fields) {
             return nullptr;
         }
         Text text;
-        Py_ssize_t at = 0;
         for (const Piece& piece : pieces_) {
             if (piece.field == nullptr) {
                 if (!text.add(piece.literal.get())) {
@@ -75,7 +78,9 @@ public:
             if (!print(*piece.field, frame, text, value)) {
                 return defer();
             }
-            PyList_SET_ITEM(fields.get(), at++, value.release());
+            if (PyList_Append(fields.get(), value.get()) < 0) {
+                return nullptr;
+            }
         }
         if (text.length() > kLongestText) {
             return defer();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import CodeType
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from otel_tracepoints.capture.redaction import RedactionPolicy
@@ -54,7 +55,13 @@ class Rig(NamedTuple):
         return {name: n for name, n in self.entry.counts.as_dict().items() if n}
 
 
-def rig(native: Any, governor: Optional[Any] = None, emitter: Optional[Any] = None, **probe: Any) -> Rig:
+def rig(
+    native: Any,
+    governor: Optional[Any] = None,
+    emitter: Optional[Any] = None,
+    function_name: Callable[[CodeType], str] = lambda code: f"mod.{code.co_name}",
+    **probe: Any,
+) -> Rig:
     """Compiled, if the module is given."""
     policy = RedactionPolicy.build((), (), ())
     fields = {"message": "a={a} b={b}", "rate_limit": RateLimit(1e9, 10**9), **probe}
@@ -68,7 +75,7 @@ def rig(native: Any, governor: Optional[Any] = None, emitter: Optional[Any] = No
         emitter,
         governor or governor_for(100, native),
         policy,
-        lambda code: f"mod.{code.co_name}",
+        function_name,
         0,
         poked.append,
         lambda plan, frame, kind, error: failed.append(f"{kind}: {error}"),

@@ -299,8 +299,12 @@ def test_gates_under_threads_count_every_arrival() -> None:
     emitted = each.as_dict()[Outcome.EMITTED.value]
     assert emitted <= sum(arrivals) == 24_000
     each.gate.plan = each.plan
-    each.arrive()
-    assert each.as_dict()[Outcome.EMITTED.value] == emitted + 1
+    again = [threading.Thread(target=work) for _ in range(8)]
+    for thread in again:
+        thread.start()
+    for thread in again:
+        thread.join()
+    assert each.as_dict()[Outcome.EMITTED.value] == emitted + 24_000
 
 
 def test_a_gate_goes_with_its_plan() -> None:
@@ -437,3 +441,16 @@ def test_a_compiled_gate_wants_compiled_counters() -> None:
     made = rig(True, RateLimit(1, 1))
     with pytest.raises(TypeError, match="compiled counters"):
         native.Gate(made.rest, Counts(), made.gating.parts)
+
+
+def test_a_forked_child_guards_no_thread_of_its_parent() -> None:
+    """A thread of the agent that forks is the application's there; letting it go then changes nothing."""
+    guarded = rig(True, RateLimit(1e9, 10**9), conditional=False)
+    native.guard_thread(True)
+    guarded.arrive()
+    native.after_fork_in_child()
+    guarded.arrive()
+    native.guard_thread(False)
+    guarded.arrive()
+    counts = guarded.as_dict()
+    assert (counts[Outcome.REENTRANT.value], counts[Outcome.EMITTED.value]) == (1, 2)

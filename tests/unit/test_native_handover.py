@@ -235,6 +235,27 @@ def test_both_budgets_say_the_same(steps: List[str], limit: int, used: int) -> N
         assert both[0].exhausted == both[1].exhausted and both[1].limited
 
 
+def test_a_hit_that_could_not_be_added_is_added_once_more() -> None:
+    """It is counted as emitted by then; where that fails too, its place at least is given back."""
+    with emitting(True, queue_size=1) as (compiled, to):
+        whole = to.way_in
+        assert whole is not None
+        failures = [MemoryError()]
+
+        def once(record: Any) -> None:
+            if failures:
+                raise failures.pop()
+            whole.arrived(record)
+
+        to.way_in = whole._replace(arrived=once)
+        compiled.hit()
+        assert compiled.counts() == {"emitted": 1} and len(shown(to)) == 1 and to.status()["queued"] == 1
+        whole.give_place_back(None)
+        failures += [MemoryError(), MemoryError()]
+        compiled.hit()
+        assert compiled.counts() == {"emitted": 2} and to.status()["queued"] == 0
+
+
 def test_a_closed_emitter_refuses() -> None:
     """It is asked in Python, and drops the hit."""
     with emitting(True) as (compiled, to):

@@ -11,6 +11,8 @@ import pytest
 from tests.support import hit_rig
 from tests.support.hit_rig import Rig, facts
 
+from otel_tracepoints import pipeline
+from otel_tracepoints.debugger import gating
 from otel_tracepoints.limits import Governor
 from otel_tracepoints.model import Snapshot
 
@@ -119,6 +121,49 @@ def test_what_is_for_the_application_passes_through_a_hit() -> None:
     assert compiled.counts() == {"captureError": 1} and compiled.failed == []
     compiled.emitter.answer = True
     assert compiled.hit() is not None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("which", ["function_name", "thread_name", "task_name"])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_what_a_signal_raises_while_a_hit_is_named_passes(
+    compiled: bool, which: str, error: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever of Python it strikes in; the arrival is counted, and the next hit is as any other."""
+    strikes = [error]
+
+    def strike(*_: Any) -> str:
+        if strikes:
+            raise strikes.pop()
+        return "a name"
+
+    given: Dict[str, Any] = {}
+    if which == "function_name":
+        given["function_name"] = strike
+    else:
+        for module in (gating, pipeline):
+            monkeypatch.setattr(module, which, strike, raising=False)
+        monkeypatch.setattr(gating, "PLAIN_THREADS", ())
+        monkeypatch.setattr(gating, "redacted_task_name", lambda _: strike)
+        monkeypatch.setitem(sys.modules, "asyncio", object())  # no loop is asked for in C
+    struck = hit_rig.rig(native if compiled else None, **given)
+    with pytest.raises(error):
+        struck.hit()
+    assert struck.counts() == {"captureError": 1} and struck.failed == []
+    assert struck.hit() is not None
+
+
+def test_a_hit_that_cannot_even_be_told_of_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the edge of the stack there may be no room for the one who counts failures."""
+
+    def no_room(*_: Any) -> bool:
+        raise RecursionError
+
+    monkeypatch.setattr(pipeline.Gate, "fail", no_room)
+    compiled = rig(True)
+    compiled.emitter.answer = RecursionError()
+    assert compiled.hit() is None
+    assert compiled.counts() == {"captureError": 1}
 
 
 def test_the_governor_is_asked_first_and_told_last() -> None:

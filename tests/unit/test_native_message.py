@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from types import FrameType
@@ -209,10 +210,43 @@ def test_large_numbers_are_left_to_python(number: Any) -> None:
 
 
 def test_patterns_of_the_user_are_pythons() -> None:
-    """Any text may match one."""
-    policy = RedactionPolicy.build((), (), ["some"])
-    assert compiled("{text}", frame_of(1, 2, "some text"), policy) is None
+    """Any text may match one, and so may the digits of a number that is all there is."""
+    policy = RedactionPolicy.build((), (), ["some", "[0-9]{6}"])
+    for message, value in (
+        ("{text}", "some text"),
+        ("{text}", 123456),
+        ("{text}", 1234567.5),
+        ("{text}", True),
+    ):
+        frame = frame_of(1, 2, value)
+        assert compiled(message, frame, policy) is None
+        assert "123456" not in str(python(message, frame, policy).message)
     assert python("{text}", frame_of(1, 2, "some text"), policy).message == "[REDACTED] text"
+
+
+def test_a_list_is_never_seen_half_made() -> None:
+    """Before 3.12 any allocation may have the collector ask somebody of the application, who sees all objects."""
+    frame = frame_of(1, 2.5, "é")
+    message = native.Message(
+        compiled_parts(parse_template("é{a} {b} {text}", POLICY.is_sensitive), POLICY), POLICY
+    )
+    seen: List[str] = []
+    before = {id(each) for each in gc.get_objects() if type(each) is list}
+
+    def look(phase: str, _: Any) -> None:
+        for each in gc.get_objects() if phase == "start" else ():
+            if type(each) is list and id(each) not in before and 0 < len(each) <= 3:
+                seen.append(repr(each))  # shows what is missing, which nothing else survives
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(look)
+    gc.set_threshold(1, 1, 1)
+    try:
+        assert message.render(frame) == ("é1 2.5 é", [1, 2.5, "é"])
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(look)
+    assert not [each for each in seen if "NULL" in each]
 
 
 def test_nothing_is_kept_alive() -> None:

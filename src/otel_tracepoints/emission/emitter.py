@@ -241,8 +241,9 @@ class Emitter:
             # A child of multiprocessing ends by os._exit, past atexit; this it still runs.
             multiprocessing.Finalize(None, self.stop, exitpriority=100)
         self._running = start_from_hit_path(self._start_revived)
-        if not self._closed:
-            self.way_in = self._intake.way_in(self._metrics.observe)
+        self.way_in = self._intake.way_in(self._metrics.observe)
+        if self._closed:  # by another thread, just now
+            self.way_in = None
 
     # The threads.
 
