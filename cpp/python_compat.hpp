@@ -249,7 +249,7 @@ inline int add_object_ref(PyObject* module, const char* name, PyObject* value) {
 #define TRACEPOINTS_END_CRITICAL_SECTION() }
 #endif
 
-// `dict[key]` as a new reference; null without an error where there is none; -1 never leaves an error.
+// `dict[key]` as a new reference; null where there is none, with an error if a key's own comparison failed.
 inline PyObject* dict_item(PyObject* dict, PyObject* key) {
 #if PY_VERSION_HEX >= 0x030D0000
     PyObject* found = nullptr;
@@ -664,5 +664,14 @@ inline void visit_objects(int (*visit)(PyObject*, void*), void* argument) {
 constexpr bool kVisitsObjects = false;
 inline void visit_objects(int (*)(PyObject*, void*), void*) {}
 #endif
+
+// A tuple that its type's own allocation has made, all zeros, has no hash yet (3.14 and later keep it).
+inline void forget_hash(PyObject* tuple) {
+#if PY_VERSION_HEX >= 0x030E0000
+    reinterpret_cast<PyTupleObject*>(tuple)->ob_hash = -1;
+#else
+    (void)tuple;
+#endif
+}
 
 }  // namespace tracepoints

@@ -81,6 +81,7 @@ Ref stack_frame(const Setting& setting, const CodeLabels& labels, int line) {
     PyTuple_SET_ITEM(made, 1, number);
     PyTuple_SET_ITEM(made, 2, Ref(labels.function).release());
     PyTuple_SET_ITEM(made, 3, Ref(labels.name).release());
+    forget_hash(made);
     return Ref::steal(made);
 }
 

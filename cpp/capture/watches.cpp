@@ -39,6 +39,7 @@ Ref watch_value(const Setting& setting, const Watch& watch, Ref value) {
     if (made != nullptr) {
         PyTuple_SET_ITEM(made, 0, Ref(watch.label).release());
         PyTuple_SET_ITEM(made, 1, value.release());
+        forget_hash(made);
     }
     return Ref::steal(made);
 }

@@ -9,8 +9,14 @@ namespace {
 // `budget.MAX_ITEMS`.
 constexpr Py_ssize_t kMostItems = 10'000;
 
-// By its name, as that may stand among the cells too.
+// In its own slot. Up to 3.10 by its name, as that may stand among the cells too, and looking costs.
 bool parameter(Scene& scene, Py_ssize_t index, Value& out) noexcept {
+    if (!kCellsApart) {
+        return read_slot(scene, static_cast<int>(index), out);
+    }
+    if (!scene.spend(slot_count(scene.code) >> 3)) {
+        return false;
+    }
     const int slot = find_slot(scene.code, slot_name(scene.code, index));
     return slot >= 0 && read_slot(scene, slot, out);
 }

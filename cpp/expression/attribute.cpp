@@ -37,7 +37,8 @@ bool own_field(PyObject* owner, PyObject* name, Value& out) noexcept {
     static PyObject* const key = PyUnicode_InternFromString("__dict__");
     PyTypeObject* const type = Py_TYPE(owner);
     const Ref getter = Ref::steal(class_attribute(type, key));
-    if (!getter || !is_made_dict(getter.get())) {
+    // A getter that was taken from another class reads what is not there.
+    if (!getter || !is_made_dict(getter.get()) || PyType_IsSubtype(type, PyDescr_TYPE(getter.get())) == 0) {
         return false;
     }
     const InstanceFields fields = instance_fields(owner);
@@ -54,6 +55,8 @@ bool own_field(PyObject* owner, PyObject* name, Value& out) noexcept {
             return true;
         }
     }
+    // The dict may not be had, where it is made first.
+    PyErr_Clear();
     return false;
 }
 
@@ -70,6 +73,40 @@ bool prepare_enums() {
     enum_type = Ref(type).release();
     return names && prepare_stored(names.get(), "name", "_name_", enum_name) &&
            prepare_stored(names.get(), "value", "_value_", enum_value);
+}
+
+// `again`: what an enum's descriptor led to. There it is for Python if that leads on: it may lead in a
+// circle.
+bool read(PyObject* owner, PyObject* name, Value& out, bool again) noexcept {
+    PyTypeObject* const type = Py_TYPE(owner);
+    if (type == &PyModule_Type) {
+        PyObject* const fields = PyModule_GetDict(owner);
+        return fields != nullptr && PyDict_CheckExact(fields) && give(dict_item(fields, name), out);
+    }
+    if (PyType_Check(owner) || PyModule_Check(owner)) {
+        return false;
+    }
+    const Ref found = Ref::steal(class_attribute(type, name));
+    if (found) {
+        PyTypeObject* const descriptor = Py_TYPE(found.get());
+        if (descriptor->tp_descr_get != nullptr) {
+            if (is_stored(descriptor, owner)) {
+                return give(descriptor->tp_descr_get(found.get(), owner, reinterpret_cast<PyObject*>(type)),
+                            out);
+            }
+            for (const Stored& each : {enum_name, enum_value}) {
+                if (found.get() == each.descriptor) {
+                    return !again && read(owner, each.name, out, true);
+                }
+            }
+            // Of a C getter only some may be asked. A descriptor of Python is not: a column of a database's
+            // row, say, is in the instance's dict where it is loaded.
+            return PyType_HasFeature(descriptor, Py_TPFLAGS_HEAPTYPE) && own_field(owner, name, out);
+        }
+    }
+    // No descriptor can get in the way: what the instance stores (its dict is not made for that), then the
+    // class's plain value. Not by the type's own lookup, which may be the application's.
+    return give(_PyObject_GenericGetAttrWithDict(owner, name, nullptr, 1), out);
 }
 
 }  // namespace
@@ -96,35 +133,7 @@ bool is_enum(PyTypeObject* type) noexcept {
 }
 
 bool attribute(PyObject* owner, PyObject* name, Value& out) noexcept {
-    PyTypeObject* const type = Py_TYPE(owner);
-    if (type == &PyModule_Type) {
-        PyObject* const fields = PyModule_GetDict(owner);
-        return fields != nullptr && PyDict_CheckExact(fields) && give(dict_item(fields, name), out);
-    }
-    if (PyType_Check(owner) || PyModule_Check(owner)) {
-        return false;
-    }
-    const Ref found = Ref::steal(class_attribute(type, name));
-    if (found) {
-        PyTypeObject* const descriptor = Py_TYPE(found.get());
-        if (descriptor->tp_descr_get != nullptr) {
-            if (is_stored(descriptor, owner)) {
-                return give(descriptor->tp_descr_get(found.get(), owner, reinterpret_cast<PyObject*>(type)),
-                            out);
-            }
-            for (const Stored& each : {enum_name, enum_value}) {
-                if (found.get() == each.descriptor) {
-                    return attribute(owner, each.name, out);
-                }
-            }
-            // Of a C getter only some may be asked. A descriptor of Python is not: a column of a database's
-            // row, say, is in the instance's dict where it is loaded.
-            return PyType_HasFeature(descriptor, Py_TPFLAGS_HEAPTYPE) && own_field(owner, name, out);
-        }
-    }
-    // No descriptor can get in the way: what the instance stores (its dict is not made for that), then the
-    // class's plain value. Not by the type's own lookup, which may be the application's.
-    return give(_PyObject_GenericGetAttrWithDict(owner, name, nullptr, 1), out);
+    return read(owner, name, out, false);
 }
 
 }  // namespace tracepoints

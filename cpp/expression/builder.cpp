@@ -291,7 +291,10 @@ NodePtr Builder::build_comparison(PyObject* lowered) {
 
 NodePtr Builder::build_choice(PyObject* lowered, Verdict stop) {
     std::vector<NodePtr> parts;
-    return build_parts(lowered, parts) ? std::make_unique<Choice>(stop, std::move(parts)) : nullptr;
+    if (!build_parts(lowered, parts)) {
+        return nullptr;
+    }
+    return parts.empty() ? refuse() : std::make_unique<Choice>(stop, std::move(parts));
 }
 
 }  // namespace tracepoints

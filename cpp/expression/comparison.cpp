@@ -102,13 +102,30 @@ Verdict equal_bytes(PyObject* left, PyObject* right) noexcept {
         std::memcmp(PyBytes_AS_STRING(left), PyBytes_AS_STRING(right), static_cast<std::size_t>(size)) == 0);
 }
 
+// Charges what Python is charged before it compares the elements with those of another sequence; false where
+// that is too much, or for Python to say.
+bool weigh(const Value& sequence, Py_ssize_t size, Scene& scene) noexcept {
+    Py_ssize_t length = 0;
+    for (Py_ssize_t index = 0; index < size; ++index) {
+        Value value;
+        long long number = 0;
+        if (!element(sequence, index, value) || (value.kind() == Kind::kInt && !value.integer(number))) {
+            return false;
+        }
+        const bool is_text = value.kind() == Kind::kText || value.kind() == Kind::kBytes;
+        length += is_text ? size_of(value) : 0;
+    }
+    return scene.spend(length >> 9);
+}
+
 // Two lists, or two tuples.
 Verdict equal_sequences(const Value& left, const Value& right, Scene& scene, int depth) noexcept {
     const Py_ssize_t size = size_of(left);
     if (size != size_of(right)) {
         return Verdict::kFalse;
     }
-    if (size > kElements || depth >= kDepth || !scene.spend(16 + 60 * size)) {
+    if (size > kElements || depth >= kDepth || !scene.spend(16 + 60 * size) || !weigh(left, size, scene) ||
+        !weigh(right, size, scene)) {
         return Verdict::kDefer;
     }
     for (Py_ssize_t index = 0; index < size; ++index) {

@@ -1,5 +1,6 @@
-// `==`, `<`, `in` and `is`, as `otel_tracepoints.expression.comparison` says it, for values of exact builtin
-// types.
+// `==`, `<`, `in` and `is`, as `otel_tracepoints.expression.comparison` says it: for values of exact builtin
+// types, for numbers and texts of classes derived from those, for Decimals, and for objects that are equal to
+// nothing but themselves.
 #pragma once
 
 #include "expression/node.hpp"
@@ -32,7 +33,7 @@ Verdict relate(Relation relation, const Value& left, const Value& right, Scene& 
 // `a < b < c`.
 struct Link {
     Relation relation;
-    NodePtr operand;  // null: only Python can tell
+    NodePtr operand;
 };
 
 }  // namespace tracepoints

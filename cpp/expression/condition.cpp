@@ -26,7 +26,8 @@ public:
             return Verdict::kDefer;
         }
         Scene scene(frame, code_of(frame), work_);
-        return root_->decide(scene);
+        const Verdict verdict = root_->decide(scene);
+        return failed() ? Verdict::kDefer : verdict;
     }
 
     bool evaluate(Frame* frame, Value& out) const noexcept override {
@@ -34,7 +35,7 @@ public:
             return false;
         }
         Scene scene(frame, code_of(frame), work_);
-        return root_->evaluate(scene, out);
+        return root_->evaluate(scene, out) && !failed();
     }
 
 private:
@@ -42,6 +43,15 @@ private:
     // an error: not one that is on its way already.
     static bool can_look(Frame* frame) noexcept {
         return (code_of(frame)->co_flags & CO_OPTIMIZED) != 0 && PyErr_Occurred() == nullptr;
+    }
+
+    // A net: no part leaves an error behind.
+    static bool failed() noexcept {
+        if (PyErr_Occurred() == nullptr) {
+            return false;
+        }
+        PyErr_Clear();
+        return true;
     }
 
     const NodePtr root_;

@@ -222,8 +222,12 @@ bool Sign::evaluate(Scene& scene, Value& out) const noexcept {
         return false;
     }
     if (value.kind() == Kind::kFloat) {
-        const double number = PyFloat_AS_DOUBLE(value.object());
-        return out.real(negative_ ? -number : number);
+        if (negative_) {
+            return out.real(-PyFloat_AS_DOUBLE(value.object()));
+        }
+        // The same object, as in Python.
+        out.take(value);
+        return true;
     }
     long long number = 0;
     if (!value.is_integer() || !value.integer(number) || number == std::numeric_limits<long long>::min()) {
@@ -287,7 +291,11 @@ Verdict TextMethod::has_affix(PyObject* text, PyObject* wanted, Scene& scene) co
     }
     const Py_ssize_t found =
         PyUnicode_Tailmatch(text, wanted, 0, PY_SSIZE_T_MAX, name_ == Name::kEnd ? 1 : -1);
-    return found < 0 ? Verdict::kDefer : verdict_of(found != 0);
+    if (found < 0) {
+        PyErr_Clear();
+        return Verdict::kDefer;
+    }
+    return verdict_of(found != 0);
 }
 
 }  // namespace tracepoints

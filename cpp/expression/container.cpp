@@ -1,6 +1,7 @@
 #include "expression/container.hpp"
 
 #include "expression/comparison.hpp"
+#include "expression/decimals.hpp"
 
 namespace tracepoints {
 
@@ -100,9 +101,10 @@ Verdict in_set(PyObject* set, const Value& wanted, Scene& scene) noexcept {
     return verdict;
 }
 
-// Whether Python looks for a copy: of a number or text of a derived class, which is found by its value alone.
+// Whether Python looks for a copy, which is found by its value alone: of a number or text of a derived class,
+// and of whatever else looks as if it might be one.
 bool is_copied(const Value& wanted) noexcept {
-    if (wanted.kind() != Kind::kOther) {
+    if (wanted.kind() != Kind::kOther || is_decimal(wanted)) {
         return false;
     }
     const PyTypeObject* const type = Py_TYPE(wanted.object());

@@ -13,8 +13,9 @@ class Scene {
 public:
     Scene(Frame* frame, PyCodeObject* code, int work) noexcept : frame(frame), code(code), work_(work) {}
 
-    // Charges units of work, at least as many as `otel_tracepoints.expression.budget` would be charged for
-    // the same: so what is too much there is never answered here. False where there are not that many left.
+    // Charges units of work; false where there are not that many left. With what every part has been charged
+    // beforehand it has to be at least what `otel_tracepoints.expression.budget` is charged for the same, so
+    // that what is too much there is never answered here: each part sees to that for what it looks at.
     bool spend(Py_ssize_t units) noexcept {
         work_ = units > work_ ? -1 : work_ - units;
         return work_ >= 0;

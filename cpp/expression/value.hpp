@@ -1,4 +1,5 @@
-// A value in a condition: an object of the application, or a number that was counted here.
+// A value in a condition: an object (of the application, a constant, or made here), or an int that was
+// counted here and is none yet.
 #pragma once
 
 #include "ref.hpp"

@@ -78,8 +78,19 @@ bool Variable::evaluate(Scene& scene, Value& out) const noexcept {
 // Whether somebody has written the name into locals(), which comes before a global, or may have.
 bool Variable::is_beside(Scene& scene) const noexcept {
     PyObject* const names = namespace_beside(scene.frame);
-    return names != nullptr &&
-           (!PyDict_CheckExact(names) || static_cast<bool>(Ref::steal(dict_item(names, name_.get()))));
+    if (names == nullptr) {
+        return false;
+    }
+    if (!PyDict_CheckExact(names)) {
+        return true;
+    }
+    const Ref found = Ref::steal(dict_item(names, name_.get()));
+    if (!found && PyErr_Occurred() != nullptr) {
+        // A planted key's own comparison has failed: whose value it is, Python may find out.
+        PyErr_Clear();
+        return true;
+    }
+    return static_cast<bool>(found);
 }
 
 bool Variable::global(Scene& scene, Value& out) const noexcept {

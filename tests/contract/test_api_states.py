@@ -245,6 +245,45 @@ def test_waking_waits_for_nobody(agent: Live, program: Target) -> None:
     until(lambda: program.work(1) is None or agent.counts(point))
 
 
+def test_a_probe_that_cannot_be_prepared_is_alone_with_it(
+    agent: Live, program: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a mistake of the agent is that probe's error; the others fire, and it does once the mistake is gone."""
+    hooks = agent.agent._debugger._hooks
+    plan = hooks._planner.plan
+
+    def planned(entry: Any, bucket: Any) -> Any:
+        if "broken" in entry.probe.tags:
+            raise IndexError("a mistake")
+        return plan(entry, bucket)
+
+    monkeypatch.setattr(hooks._planner, "plan", planned)
+    before = agent.logpoint(program, "end", "{n}")
+    broken = agent.logpoint(program, "end", "{n}", tags=["broken"])
+    assert (broken["state"], broken["error"]["code"]) == ("error", "PLACING_FAILED")
+    after = agent.logpoint(program, "end", "{n}")
+    ok(agent.api.post("/sleep"))
+    ok(agent.api.post("/wake"))
+    program.work(1)
+    assert (agent.counts(before), agent.counts(after)) == ({"emitted": 1}, {"emitted": 1})
+    assert agent.counts(broken) == {}
+    monkeypatch.undo()
+    ok(agent.api.post("/sleep"))
+    ok(agent.api.post("/wake"))
+    program.work(1)
+    assert (agent.point(broken)["state"], agent.point(broken)["error"]) == ("active", None)
+    assert agent.counts(broken) == {"emitted": 1}
+
+
+def test_constants_are_no_parts_of_a_watch(agent: Live, program: Target) -> None:
+    """A constant whose items spell what the agent's own form of an expression does is a constant."""
+    texts = ["n in ('item', 'order')", "n in ('item',)", "n in ('argument', 1)", "n in ('arguments', 'b')"]
+    point = agent.tracepoint(program, "end", watch=texts)
+    assert point["state"] == "active"
+    program.work(1)
+    assert agent.counts(point) == {"emitted": 1}
+
+
 def test_code_that_was_executed_by_hand_is_taken_at_the_next_placing(agent: Live, program: Target) -> None:
     """Of any probe, in whatever file."""
     point = agent.logpoint(program, "end", "{n}")

@@ -696,6 +696,29 @@ def test_names_of_functions_are_asked_for_again() -> None:
     assert [each.file for each in stack] == [each.file for each in again]
 
 
+def test_watches_are_prepared_where_they_are_compiled() -> None:
+    """Where a callback is to see plain values nothing is prepared for the compiled walk."""
+    expressions = (parse_watch("a"),)
+    for callback, prepared in ((None, True), (lambda value, info: value, False)):
+        made = collector.Collector(POLICY, CaptureLimits(), function_name, callback, native.Walker)
+        made.prepare(expressions)
+        assert (made._prepared is not None) is prepared
+
+
+def test_what_is_made_hashes_as_a_tuple() -> None:
+    """A frame of a stack and the value of a watch have the hash of the tuples that they are."""
+    snapshot = new_snapshot()
+    made = Counting(POLICY, CaptureLimits(), function_name, None, native.Walker)
+    made.stack(sys._getframe(), snapshot, Clock())
+    assert {hash(each) for each in snapshot.stack} == {hash(tuple(each)) for each in snapshot.stack}
+    walker = native.Walker(POLICY, CaptureLimits(), collector._WALKER_PARTS)
+    prepared = walker.prepare(((None, "x", 1),))
+    values, _ = walker.watches(
+        sys._getframe(), prepared, Clock(), 100, 0, lambda *_: (True, "shown"), snapshot, ""
+    )
+    assert [hash(each) for each in values] == [hash(tuple(each)) for each in values]
+
+
 def test_threads_may_change_what_is_read() -> None:
     """Lists, dicts, sets and objects that other threads change meanwhile are read to whole JSON."""
     items: List[Any] = list(range(20))

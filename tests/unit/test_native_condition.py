@@ -92,6 +92,7 @@ class Real(float):
 
 
 NAN = Real("nan")
+DECIMAL_NAN = decimal.Decimal("NaN")
 
 
 class Money(decimal.Decimal):
@@ -241,6 +242,8 @@ DECIDED = [
      {"a": decimal.Decimal("123.45"), "b": decimal.Decimal("123.450"), "c": [1, decimal.Decimal("123.45")]}, True),
     ("len(b) < a and a == a", {"a": decimal.Decimal(2), "b": "x"}, True),
     ("a == a or a == 1", {"a": decimal.Decimal("NaN")}, False),
+    ("a in b and a not in c and b == b and b == d", {"a": DECIMAL_NAN, "b": [1, DECIMAL_NAN], "c": [decimal.Decimal("NaN")], "d": [1, DECIMAL_NAN]}, True),
+    ("+null is null", {"null": 1.5}, True),
     ("a.x == 'paid' and b.k == 1", {"a": Record(x="paid"), "b": Record(k=1, x=2)}, True),
     ("this.n == 3", {"self": PLAIN}, True),
     ("null == a", {"a": None}, True),
@@ -400,6 +403,76 @@ def test_planted_names() -> None:
     assert both("true", function()) in (True, None)
 
 
+def test_planted_keys_that_fail() -> None:
+    """Where a key among the names of locals() fails to compare, Python is asked, and no error is left."""
+
+    class Failing(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            raise KeyError("the application's")
+
+    def function(planted: Any) -> Tuple[FrameType, Any]:
+        frame = sys._getframe()
+        namespace: Any = frame.f_locals if sys.version_info >= (3, 13) else locals()
+        namespace[planted] = 7
+        return frame, namespace
+
+    for text, name in [
+        ("some_global == 5", "some_global"),
+        ("args[0] == 1", "args"),
+        ("locals.x == 1", "locals"),
+    ]:
+        frame, kept = function(Failing(name))
+        assert native.decide(parse_condition(text).lowered, frame) is None
+        del frame, kept
+
+
+def test_a_borrowed_dict_getter() -> None:
+    """A class whose ``__dict__`` is another class's getter is for Python, whether its instances have a dict or not."""
+    borrowed = Plain.__dict__["__dict__"]
+    own = type("Own", (), {})
+    with_dict = type("WithDict", (own,), {"__dict__": borrowed, "x": Column()})()
+    own.__dict__["__dict__"].__get__(with_dict)["x"] = 5
+    without = type("Without", (), {"__slots__": (), "__dict__": borrowed, "x": Column()})()
+    for value in (with_dict, without):
+        assert both("a.x == 5", frame_with({"a": value})) is None
+
+
+def test_descriptors_of_enums_in_a_circle() -> None:
+    """Where an enum's descriptor stands for the attribute that it reads, Python is asked."""
+    name, value = (enum.Enum.__dict__[each] for each in ("name", "value"))
+    circle = type("Circle", (), {"_name_": name, "name": name, "_value_": name, "value": value})()
+    assert both("a.name == 1", frame_with({"a": circle})) is None
+    assert both("a.value == 1", frame_with({"a": circle})) is None
+
+
+SPECIAL = [
+    DECIMAL_NAN, decimal.Decimal("NaN"), [DECIMAL_NAN], (1, DECIMAL_NAN), [NAN, float("nan")], Truthless(), Sized(), Plain(), Level.HIGH, 0, None,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", ["a in b", "a not in b", "a == b", "(a and b) is None", "(a or b) is None", "(a and b) == 0", "a and b", "a or b"]
+)  # fmt: skip
+def test_pairs_of_special_values(text: str) -> None:
+    """Values that are unequal to themselves, and values whose truth only their code could tell, are as in Python."""
+    for one in SPECIAL:
+        for other in SPECIAL:
+            both(text, frame_with({"a": one, "b": other}))
+
+
+def test_many_parameters() -> None:
+    """A parameter is found at once; where all names have to be looked at for that (to 3.10), it is charged."""
+    names = ", ".join(f"p{index}" for index in range(200))
+    lines = "".join(f"    l{index} = 0\n" for index in range(4_000))
+    namespace: Dict[str, Any] = {"sys": sys}
+    exec(f"def function({names}):\n{lines}    return sys._getframe()", namespace)
+    frame = namespace["function"](*range(200))
+    verdict = both("len(args) == 200 and args[150] == 150", frame)
+    assert verdict is (True if sys.version_info >= (3, 11) else None)
+
+
 def test_names_of_class_bodies_and_modules_are_for_python() -> None:
     """Outside of functions every name is Python's to find."""
 
@@ -463,12 +536,21 @@ def test_budgets(text: str) -> None:
         both(text, frame_with({"a": value}))
 
 
+@pytest.mark.parametrize("size", [1, 20, 64])
+@pytest.mark.parametrize("text", ["a == b", "a != b", "a[:] == b", "a == b or b == a"])
+def test_budget_of_equal_sequences(text: str, size: int) -> None:
+    """Two lists of few long elements are too much natively where they are for Python, and whoever stands in them."""
+    for long in ("x" * 500, "x" * 60_000, "x" * 400_000, b"x" * 400_000, 2**200, 1 << 5_000_000):
+        for first in (long, 1):
+            both(text, frame_with({"a": [long] * size, "b": [first] + [long] * (size - 1)}))
+
+
 def test_what_is_not_lowered_is_refused() -> None:
     """Data that `lower` never makes are a ValueError, and a root that is None is no condition."""
     frame = frame_with({"a": 1})
     assert native.decide(None, frame) is None
     for wrong in (
-        (), 1, ("nothing", None), ("name", 1, None), ("compare", None, 1), ("compare", None, (("=", None),)), ("and", 1),
+        (), 1, ("nothing", None), ("name", 1, None), ("compare", None, 1), ("compare", None, (("=", None),)), ("and", 1), ("and", ()), ("or", ()),
         ("isinstance", None, (1,), True), ("compare",), ("min", ()), ("max", None), ("section", None, 1), ("local", 1), ("argument", 1), ("attribute", None, 5), ("isinstance", None, 1, True),
     ):  # fmt: skip
         with pytest.raises(ValueError, match="lowered"):
@@ -485,16 +567,6 @@ def test_flags_of_decimals() -> None:
                 for b in values:
                     both(text, frame_with({"a": a, "b": b}))
         assert not any(context.flags.values())
-
-
-def test_error_on_its_way() -> None:
-    """Deciding while an exception is handled leaves it as it is."""
-    frame = frame_with({"a": PLAIN})
-    try:
-        raise KeyError("mine")
-    except KeyError as error:
-        assert both("a.nope == 1 or a['x']", frame) is None
-        assert sys.exc_info()[1] is error
 
 
 # Differential ------------------------------------------------------------------------------------------------
@@ -686,10 +758,13 @@ class Share:
                 self.decided[form] += decided
 
     def check(self, least: float, of_each: bool = False) -> None:
-        """Enough were: of all, or of every form that there were many of."""
-        for form in self.forms if of_each else [""]:
+        """Enough were: of all, or of every form that there were some of, and of most forms there were."""
+        forms = [each for each in self.forms if self.answered[each] >= 10] if of_each else [""]
+        assert len(forms) > len(self.forms) / 3 or not of_each
+        for form in forms:
             answered, decided = self.answered[form], self.decided[form]
-            assert answered < 100 or decided > least * answered, (form, answered, decided)
+            # Few examples are much alike: of those it must be a good part only.
+            assert decided > least * answered * (1 if answered >= 100 else 0.4), (form, answered, decided)
 
 
 FRAMES = (properties.frame, enclosed, gathered, shadowed)

@@ -124,7 +124,7 @@ class Collector:
 
     def prepare(self, expressions: Sequence[Expression]) -> None:
         """Readies what `watches` will be given, so that not the first hit has to."""
-        if self._walker_type is not None and expressions:
+        if self._walker_type is not None and self._callback is None and expressions:
             self._prepare(expressions, self._walker_type)
 
     def watches(

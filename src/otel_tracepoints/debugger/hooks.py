@@ -105,7 +105,15 @@ class Hooks:
                 live.gate.plan = None
                 off.append(entry)
                 continue
-            plans.append((entry, live.gate, self._planner.plan(entry, live.bucket)))
+            try:
+                plan = self._planner.plan(entry, live.bucket)
+            except Exception as error:  # a mistake of ours; the others are not to suffer from it
+                live.gate.plan = None
+                off.append(entry)
+                message = f"The probe could not be prepared: {type(error).__name__}."
+                entry.error = LastError("PLACING_FAILED", message, time.time_ns())
+                continue
+            plans.append((entry, live.gate, plan))
             placed = entry.error is None or entry.error.code not in PLACING_ERRORS
             if live.gate.plan is None or not placed:
                 unplaced.append((entry, handler_of(live.gate)))

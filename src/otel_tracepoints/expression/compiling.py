@@ -179,18 +179,17 @@ class _Compiler:
         return read_dynamic
 
     def _boolop(self, node: ast.BoolOp) -> Node:
-        parts = [self.compile(each) for each in node.values]
+        *parts, last = [self.compile(each) for each in node.values]
         stop = isinstance(node.op, ast.Or)
 
         def choose(frame: FrameType, state: State) -> object:
-            value: object = None
             for part in parts:
                 value = part(frame, state)
                 if value is stop:
                     return value
                 if value is not (not stop) and truth(value, state) is stop:
                     return value
-            return value
+            return last(frame, state)  # its truth is not asked
 
         return choose
 

@@ -2,8 +2,8 @@
 
 The data are nested tuples: a word, and what belongs to it. None stands for a part that only the
 closures can tell. The evaluator (``cpp/expression``) may always answer "ask Python", so a part is
-left out here only where it is never worth a look. Conditions alone are decided in this way, and
-what a condition reads is not shown: no name needs to be known as sensitive.
+left out here only where it is never worth a look. Watches and the parts of messages are evaluated
+in the same way, where their value may be shown whatever it is: `reads_openly` says so beforehand.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ def reads_openly(lowered: Any, is_sensitive: NamePredicate) -> bool:
     if type(lowered) is not tuple:
         return True
     word = lowered[:1]
+    if word == ("constant",):  # a str may be the key of an item; any other value is no part of the tree
+        return type(lowered[1]) is not str or not is_sensitive(lowered[1])
     # A key that is computed is looked at when it is known, and parameters have names that code gives them.
     # (What only Python can tell, Python marks.)
     if word in _UNNAMED or (word == ("item",) and lowered[2][:1] != ("constant",)):

@@ -130,6 +130,11 @@ VECTORS: List[Tuple[str, Dict[str, Any], Any]] = [
     ("x is True", {"x": 1}, False),
     ("1 if x else 2", {"x": []}, 2),
     ("a or nowhere", {"a": 1}, 1),
+    # The truth of the last is not asked.
+    ("(a and b) is None", {"a": 1, "b": OwnLength()}, False),
+    ("(a or b) is None", {"a": 0, "b": OwnTruth()}, False),
+    ("a and b", {"a": 0, "b": OwnTruth()}, 0),
+    ("a and b and 1", {"a": 1, "b": OwnTruth()}, UNSAFE),
     ("nowhere", {}, NAME),
     ("len", {}, NAME),
     ("len(x)", {"x": "abc", "len": 5}, 3),
