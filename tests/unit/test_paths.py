@@ -140,6 +140,22 @@ def test_no_name_is_an_error(name):
     assert isinstance(RealPaths().absolute(name), str)
 
 
+class _Text(str):
+    def __eq__(self, other):
+        raise AssertionError("code of the application ran")
+
+    __hash__ = None
+
+
+def test_only_exact_text_is_kept(tmp_path):
+    """A name of a class of the application is neither compared nor hashed, nor kept in its place."""
+    paths = RealPaths()
+    name = str(tmp_path / "mod.py")
+    assert paths.of(_Text(name)) == os.path.realpath(name)
+    (kept,) = paths.known()
+    assert (type(kept), type(paths.of(name))) == (str, str)
+
+
 @pytest.mark.parametrize(
     ("glob", "path", "denied"),
     [

@@ -121,6 +121,9 @@ class RealPaths:
         ``<string>`` and a relative name of no existing file are such names: code objects of
         exec-ed source carry them.
         """
+        if type(path) is not str:
+            # What is kept here is compared in the middle of a search of the heap: no code may run by that.
+            path = str.__str__(path)
         known = self._names.get(path)
         if known is not None:
             return known
