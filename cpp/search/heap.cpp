@@ -13,7 +13,7 @@ struct Visitor {
     void* argument;
 };
 
-int visit_one(PyObject* object, void* argument) {
+int visit_one(PyObject* object, void* argument) noexcept {
     const Visitor* visitor = static_cast<Visitor*>(argument);
     return visitor->visit(object, visitor->argument) ? 1 : 0;
 }
