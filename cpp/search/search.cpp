@@ -180,10 +180,11 @@ bool note_name(PyObject* object, void* argument) noexcept {
     if (code == nullptr || code->co_filename == seen.last) {
         return true;
     }
-    seen.last = code->co_filename;
+    PyObject* name = code->co_filename;
     try {
-        if (PyUnicode_CheckExact(seen.last)) {
-            seen.names.emplace(seen.last, Ref::borrow(seen.last));
+        if (PyUnicode_CheckExact(name)) {
+            seen.names.emplace(name, Ref::borrow(name));
+            seen.last = name;
         }
     } catch (const std::bad_alloc&) {
         seen.out_of_memory = true;
