@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import os
@@ -382,6 +383,28 @@ def test_functions_are_named_the_same_before_the_file_is_read(name):
     named = {line: tuple(dict.fromkeys(name for name, _ in census.look(path).at(line))) for line in settled}
     assert census.look(path)._settled is settled
     assert named == {line: full[line] for line in settled}
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_file_that_cannot_be_read_at_first_is_read_later(tree, monkeypatch, loaded):
+    """A process without a file handle to spare may have one when it is asked again."""
+    path = tree("rbusy.py", "x = 1\ndef work(n):\n    n += 1\n    return n\n")
+    if loaded:
+        load("rbusy")
+    resolver = Resolver()
+
+    def fails(*args):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as busy:
+        busy.setattr(sources, "open", fails, raising=False)
+        with pytest.raises(LineNotExecutable):
+            resolver.resolve(path, 1)
+        assert list(resolver.lines(path).lines) == ([3, 4] if loaded else [])
+        shown = resolver.look(path)
+    assert shown(1).functions == ("rbusy",)
+    assert resolver.resolve(path, 3).functions == ("rbusy.work",)
+    assert list(resolver.lines(path).lines) == [1, 2, 3, 4]
 
 
 @LATE

@@ -73,7 +73,8 @@ class FileCode:
         self._by_line: Dict[int, List[_WeakHolder]] = {}
         #: Lines that nothing on disk can hold besides; None: what is on disk is among the holders.
         self._settled: Optional[Set[int]] = None
-        self._lines: Optional[List[int]] = None
+        #: Ascending, of this ``_by_line``.
+        self._lines: Tuple[Dict[int, List[_WeakHolder]], List[int]] = (self._by_line, [])
         #: Identity of a code object → the functions that have it, or what was made from it.
         self._functions: Dict[int, Dict[int, WeakFunction]] = {}
         if before is not None:
@@ -85,17 +86,25 @@ class FileCode:
         """Work out who holds which lines; has each live code object's name remembered."""
         self._remember, self._originals = remember, originals
         # Before 3.11 the file says what its code is called.
-        waits = sys.version_info >= (3, 11) and self.module is not None and self.source is not None
-        self._enter_all(with_tree=not waits or (self.source is not None and self.source.was_read))
+        self._may_wait = sys.version_info >= (3, 11) and self.module is not None
+        self._enter_all(read=not self._may_wait)
 
-    def _enter_all(self, *, with_tree: bool) -> None:
-        tree = self.source.code() if self.source is not None and with_tree else None
+    def _enter_all(self, *, read: bool) -> None:
+        """What is on disk is entered, too, where it was read before, or is to be and can be."""
+        source = self.source
+        if read and source is not None:
+            source.code()
+        # Asked once: another thread may be reading it.
+        with_tree = source is None or source.was_read
+        tree = source.code() if source is not None and with_tree else None
         holders = live_holders(self.roots(), tree, self.module, self._originals)
         for holder in holders:
             if holder.live is not None:
                 self._known[id(holder.live.code)] = weakref.ref(holder.live.code)
                 self._remember(holder.live.code, holder.name)
-        settled = None if with_tree else {line for each in holders for line in _own_lines(each)}
+        settled: Optional[Set[int]] = None
+        if not with_tree:
+            settled = {line for each in holders for line in _own_lines(each)} if self._may_wait else set()
         if tree is not None:
             holders += tree_holders(tree, self.named, holders)
         holders.sort(key=lambda holder: holder.order)
@@ -107,6 +116,11 @@ class FileCode:
         # Replaced, not changed: several threads may look.
         self._by_line = by_line
         self._settled = settled
+
+    def _read(self) -> None:
+        """Enter what is on disk, if that can be read."""
+        if self.source is None or self.source.code() is not None or self.source.was_read:
+            self._enter_all(read=True)
 
     def roots(self) -> List[Root]:
         """The live code that was found on its own, as far as it lives still."""
@@ -144,15 +158,17 @@ class FileCode:
     def lines(self) -> List[int]:
         """The lines that hold code, ascending."""
         if self._settled is not None:
-            self._enter_all(with_tree=True)
-        if self._lines is None:
-            self._lines = sorted(self._by_line)
-        return self._lines
+            self._read()
+        by_line = self._by_line
+        if self._lines[0] is not by_line:
+            self._lines = by_line, sorted(by_line)
+        return self._lines[1]
 
     def at(self, line: int) -> List[Tuple[str, Optional[CodeSite]]]:
         """The names of what holds a line, outermost first, each with its code where that is alive."""
-        if self._settled is not None and line not in self._settled:
-            self._enter_all(with_tree=True)
+        settled = self._settled
+        if settled is not None and line not in settled:
+            self._read()
         found: List[Tuple[str, Optional[CodeSite]]] = []
         for holder in self._by_line.get(line, ()):
             code = holder.code() if holder.code is not None else None
