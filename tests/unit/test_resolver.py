@@ -408,6 +408,22 @@ def test_a_file_that_cannot_be_read_at_first_is_read_later(tree, monkeypatch, lo
 
 
 @LATE
+def test_live_code_is_called_what_it_was_loaded_as(tree):
+    """Whether the file was read since or not, and whatever stands in it by now."""
+    text = "class First:\n    def work(self):\n        n = 1\n        return n\n"
+    path = tree("rrenamed.py", text)
+    work = load("rrenamed").First.work
+    with open(path, "w") as file:
+        file.write(text.replace("First", "Second"))
+    resolver = Resolver()
+    for _ in range(2):
+        assert resolver.resolve(path, 4).functions == ("rrenamed.First.work",)
+        assert resolver.function_name(work.__code__) == "rrenamed.First.work"
+        resolver.lines(path)
+        resolver.resolve(path, 1)
+
+
+@LATE
 def test_a_file_is_compiled_only_when_it_may_hold_the_line(tree, monkeypatch):
     """A line in the body of a live function needs no file; that of a def, and a list of lines, does."""
     path = tree("rlate.py", "def work(n):\n    n += 1\n    return n\n")
