@@ -176,7 +176,7 @@ class Census:
         known = self._files.get(path)
         source = self._sources.source(path)
         module = modules[0].name if modules else None
-        if known is None or known.source is not source or known.module != module:
+        if known is None or known.source is not source or known.module != module or known.has_lost():
             named = module or ""
             if module is None and source is not None:
                 named = module_name_on_path(path, path_entries(), self._paths)

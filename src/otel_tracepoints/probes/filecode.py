@@ -7,10 +7,12 @@ value: two modules made from one text have equal code, and a probe must get both
 
 from __future__ import annotations
 
+import itertools
+import operator
 import sys
 import types
 import weakref
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints.codesite import CodeSite, WeakFunction
 from otel_tracepoints.probes.heap import Root
@@ -24,6 +26,8 @@ _MAX_FUNCTIONS = 1000
 _OPTIMIZED = 1  # inspect.CO_OPTIMIZED: functions have it, module and class bodies have not
 
 _Reference = Callable[[], Optional[types.CodeType]]
+
+_code_of: Callable[[Any], Optional[types.CodeType]] = weakref.ref.__call__
 
 
 class _WeakRoot(NamedTuple):
@@ -152,8 +156,9 @@ class FileCode:
         return any(root.code() is not None for root in list(self._roots.values()))
 
     def has_lost(self) -> bool:
-        """Whether some of what was found on its own is no more."""
-        return any(root.code() is None for root in list(self._roots.values()))
+        """Whether some of what was found on its own is no more; asked at every look."""
+        codes = map(_code_of, list(self.found.values()))
+        return any(map(operator.is_, codes, itertools.repeat(None)))
 
     def lines(self) -> List[int]:
         """The lines that hold code, ascending."""

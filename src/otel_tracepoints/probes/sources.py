@@ -180,7 +180,7 @@ def _read_if_possible(path: str) -> Optional[_Stored]:
 
 
 def _read(path: str) -> Optional[_Stored]:
-    """What is in a file or a member of an archive, if it may be Python. Raises OSError: it cannot be read now."""
+    """What is in a file or a member of an archive, if it may be Python. OSError: it cannot be read now."""
     try:
         if os.path.isfile(path):
             status = os.stat(path)
