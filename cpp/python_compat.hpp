@@ -249,7 +249,8 @@ inline int add_object_ref(PyObject* module, const char* name, PyObject* value) {
 #define TRACEPOINTS_END_CRITICAL_SECTION() }
 #endif
 
-// `dict[key]` as a new reference; null where there is none, with an error if a key's own comparison failed.
+// `dict[key]` as a new reference, or null: with an error where comparing with a key of the dict raised one,
+// which exact texts do not, and without where there is none.
 inline PyObject* dict_item(PyObject* dict, PyObject* key) {
 #if PY_VERSION_HEX >= 0x030D0000
     PyObject* found = nullptr;

@@ -13,10 +13,9 @@ struct Visitor {
     void* argument;
 };
 
-int visit_one(PyObject* object, void* argument) {
+int visit_one(PyObject* object, void* argument) noexcept {
     const Visitor* visitor = static_cast<Visitor*>(argument);
-    // What is being finalized has none, while a destructor lets another thread run.
-    return Py_REFCNT(object) <= 0 || visitor->visit(object, visitor->argument) ? 1 : 0;
+    return visitor->visit(object, visitor->argument) ? 1 : 0;
 }
 
 // A list of them exists in here only: to whoever asks for all objects it would be one that leads to all.

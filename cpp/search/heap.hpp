@@ -7,7 +7,8 @@ namespace tracepoints {
 
 // Shows an object that is alive. It must run no Python, make and let go no Python object: nothing dies
 // and nothing moves meanwhile. False ends it; a null comes last, while all that was shown is alive still.
-using Visit = bool (*)(PyObject* object, void* argument);
+// No exception: it would pass through frames of the interpreter, which has switched the collector off.
+using Visit = bool (*)(PyObject* object, void* argument) noexcept;
 
 // Everything; with `young`, what the collector has not moved among the old yet. False with an error set.
 // The GIL is held from beginning to end. Not to be used where there is none: other threads go on.

@@ -25,7 +25,11 @@ Fate enter(PyObject* name, PyObject* module, PyObject* file_key, PyObject* real,
             return Fate::kOther;
         }
         const Ref file = Ref::steal(dict_item(space, file_key));
-        if (!file || !PyUnicode_CheckExact(file.get()) || PyUnicode_GET_LENGTH(file.get()) == 0) {
+        if (!file) {
+            PyErr_Clear();  // the application's, where a key that is no text is compared
+            return Fate::kOther;
+        }
+        if (!PyUnicode_CheckExact(file.get()) || PyUnicode_GET_LENGTH(file.get()) == 0) {
             return Fate::kOther;
         }
         const Ref path = Ref::steal(dict_item(real, file.get()));

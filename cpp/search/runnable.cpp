@@ -5,10 +5,10 @@ namespace tracepoints {
 FileNames::Verdict FileNames::look_up(PyObject* name) {
     const auto found = known_.find(name);
     if (found != known_.end()) {
-        return found->second;
+        return found->second.second;
     }
     const Verdict verdict = read(name);
-    known_.emplace(name, verdict);
+    known_.emplace(name, std::make_pair(Ref::borrow(name), verdict));
     return verdict;
 }
 

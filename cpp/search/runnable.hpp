@@ -2,7 +2,7 @@
 #pragma once
 
 #include <unordered_map>
-#include <vector>
+#include <utility>
 
 #include "ref.hpp"
 
@@ -20,8 +20,8 @@ public:
     enum class Verdict : char { kOther, kWanted, kAsk };
     Verdict judge(PyObject* name) {
         if (name != last_) {
-            last_ = name;
             verdict_ = look_up(name);
+            last_ = name;
         }
         return verdict_;
     }
@@ -32,7 +32,8 @@ private:
 
     PyObject* real_;
     PyObject* wanted_;
-    std::unordered_map<PyObject*, Verdict> known_;
+    // Held: between two generations a collection may run, and another name be made where one was.
+    std::unordered_map<PyObject*, std::pair<Ref, Verdict>> known_;
     // Neighbours on the heap are of one file, most of the time.
     PyObject* last_ = nullptr;
     Verdict verdict_ = Verdict::kOther;

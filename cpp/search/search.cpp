@@ -39,30 +39,31 @@ struct Found {
     std::size_t next = 0;
 };
 
-bool judge(PyObject* object, Found& found) {
+void enter(PyObject* object, Found& found) {
     PyCodeObject* code = code_to_run(object);
     found.functions += Py_TYPE(object) == &PyFunction_Type;
     const FileNames::Verdict verdict = found.names.judge(code->co_filename);
-    if (verdict == FileNames::Verdict::kOther) {
-        return true;
-    }
-    try {
-        if (verdict == FileNames::Verdict::kWanted) {
-            found.wanted.push_back(Ref::borrow(object));
-        } else {
-            Unsettled& group = found.unsettled[code->co_filename];
-            if (!group.name) {
-                group.name = Ref::borrow(code->co_filename);
-            }
-            group.objects.push_back(Ref::borrow(object));
+    if (verdict == FileNames::Verdict::kWanted) {
+        found.wanted.push_back(Ref::borrow(object));
+    } else if (verdict == FileNames::Verdict::kAsk) {
+        Unsettled& group = found.unsettled[code->co_filename];
+        if (!group.name) {
+            group.name = Ref::borrow(code->co_filename);
         }
+        group.objects.push_back(Ref::borrow(object));
+    }
+}
+
+bool judge(PyObject* object, Found& found) noexcept {
+    try {
+        enter(object, found);
     } catch (const std::bad_alloc&) {
         found.out_of_memory = true;
     }
     return !found.out_of_memory;
 }
 
-bool note(PyObject* object, void* argument) {
+bool note(PyObject* object, void* argument) noexcept {
     Found& found = *static_cast<Found*>(argument);
     if (object == nullptr) {
         for (PyObject*& each : found.waiting) {
@@ -173,16 +174,17 @@ struct Seen {
     bool out_of_memory = false;
 };
 
-bool note_name(PyObject* object, void* argument) {
+bool note_name(PyObject* object, void* argument) noexcept {
     PyCodeObject* code = object == nullptr ? nullptr : code_to_run(object);
     Seen& seen = *static_cast<Seen*>(argument);
     if (code == nullptr || code->co_filename == seen.last) {
         return true;
     }
-    seen.last = code->co_filename;
+    PyObject* name = code->co_filename;
     try {
-        if (PyUnicode_CheckExact(seen.last)) {
-            seen.names.emplace(seen.last, Ref::borrow(seen.last));
+        if (PyUnicode_CheckExact(name)) {
+            seen.names.emplace(name, Ref::borrow(name));
+            seen.last = name;
         }
     } catch (const std::bad_alloc&) {
         seen.out_of_memory = true;

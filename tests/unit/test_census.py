@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterator, List
 import pytest
 from tests.support.lifetimes import skip_if_functions_are_kept
 
+from otel_tracepoints.errors import LineNotExecutable
 from otel_tracepoints.probes import census, heap, modules, originals
 from otel_tracepoints.probes.resolver import Resolver
 
@@ -311,6 +312,21 @@ def test_lines_of_code_that_is_gone_are_told_no_more(loaded: Loaded) -> None:
     more.clear()
     gc.collect()
     assert 4 not in resolver.lines(loaded.path).lines
+
+
+def test_what_is_on_disk_counts_once_the_code_of_before_is_gone(tmp_path: Any) -> None:
+    """Functions of a file that has changed are not those that run, as long as others of it do."""
+    skip_if_functions_are_kept()
+    file = tmp_path / "changed.py"
+    by_hand: Dict[str, Any] = {}
+    exec(compile(SOURCE, str(file), "exec"), by_hand)
+    file.write_text("def another():\n    x = 1\n    return x\n")
+    resolver = Resolver()
+    with pytest.raises(LineNotExecutable):
+        resolver.resolve(str(file), 3)
+    by_hand.clear()
+    gc.collect()
+    assert resolver.resolve(str(file), 3).functions == ("changed.another",)
 
 
 def test_a_forked_child_does_not_wait_for_who_asked_in_its_parent(loaded: Loaded) -> None:

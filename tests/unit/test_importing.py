@@ -78,6 +78,26 @@ def test_runpy_is_seen(place, watching):
     assert [seen[1] for seen in recorder.seen] == [path, path, loaded]
 
 
+class _Script(str):
+    """What libraries call a path; Python keeps it as the name of the code's file."""
+
+    def __eq__(self, other):
+        raise AssertionError("code of the application ran")
+
+    __hash__ = str.__hash__
+
+
+def test_a_script_of_a_name_that_is_no_plain_text_runs_unseen(place, watching):
+    """None of that name's code runs, and nothing of it is kept; the script is what it was."""
+    path = place("iplain.py")
+    recorder = Recorder(replace=True)
+    watcher = watching(recorder, path)
+    watcher._paths.of(path)
+    assert runpy.run_path(_Script(path))["VALUE"] == "original"
+    assert recorder.seen == []
+    assert {type(name) for name in watcher._paths.known()} == {str}
+
+
 def test_zip_members_are_seen(watching, tmp_path, monkeypatch):
     """Members of one archive share a loader, and only the watched one is reported."""
     archive = os.path.join(os.path.realpath(str(tmp_path)), "ilib.zip")

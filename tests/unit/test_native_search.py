@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterator, List, Set
 
 import pytest
 
-from otel_tracepoints.probes import heap
+from otel_tracepoints.probes import heap, modules
 from otel_tracepoints.probes.filenames import FileNames
 from otel_tracepoints.probes.modulefiles import ModuleFiles
 from otel_tracepoints.probes.passes import CompiledPasses, Passes, passes_by
@@ -229,6 +229,32 @@ def test_both_find_the_same_modules(tmp_path: Any, monkeypatch: pytest.MonkeyPat
         assert [(module.name, id(module.namespace)) for module in compiled.among([path])[path]] == expected
         assert sorted(name for name, _ in expected) == ["alias", "linked", "own"]
     assert compiled.all() == python.all()
+
+
+class Key:
+    """In the place of ``__file__``, and not to be compared."""
+
+    def __hash__(self) -> int:
+        return hash("__file__")
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("of the application")
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_module_whose_names_cannot_be_compared_has_no_file(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, compiled: bool
+) -> None:
+    """What comparing them raises stays in here, and the modules beside it are found."""
+    path = str(tmp_path / "beside.py")
+    for name, names in {"odd": {Key(): 1}, "beside": {"__file__": path}}.items():
+        module = types.ModuleType(name)
+        module.__dict__.update(names)
+        monkeypatch.setitem(sys.modules, name, module)
+    files = ModuleFiles(RealPaths(), native if compiled else None)
+    assert [module.name for module in files.among({path})[path]] == ["beside"]
+    assert "odd" not in {module.name for module in files.all()}
+    assert modules.module_named("odd") is None
 
 
 def test_a_resolver_finds_its_lines_with_either(tmp_path: Any) -> None:

@@ -104,6 +104,24 @@ def test_files_that_are_learnt_together_are_the_same_files(tmp_path, files):
     ]
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_a_link_that_points_elsewhere_by_now_is_followed_anew(tmp_path, together):
+    """A directory that was not asked about before is where it is now, wherever those beside it were."""
+    for release in ("1", "2"):
+        for package in ("pa", "pb"):
+            (tmp_path / release / package).mkdir(parents=True)
+    current = tmp_path / "current"
+    paths = RealPaths()
+    for release, package in (("1", "pa"), ("2", "pb")):
+        if release == "2":
+            current.unlink()
+        current.symlink_to(tmp_path / release)
+        names = [str(current / package / f"m{number}.py") for number in range(5)]
+        if together:
+            paths.learn(names)
+        assert [paths.of(name) for name in names] == [os.path.realpath(name) for name in names]
+
+
 def test_a_relative_name_is_found_from_the_start_directory(tmp_path, monkeypatch):
     """A program that changes its directory keeps the names it was started with."""
     (tmp_path / "x.py").write_text("")
@@ -138,6 +156,22 @@ def test_no_name_is_an_error(name):
     """Any string may be a co_filename or come from a client."""
     assert isinstance(RealPaths().of(name), str)
     assert isinstance(RealPaths().absolute(name), str)
+
+
+class _Text(str):
+    def __eq__(self, other):
+        raise AssertionError("code of the application ran")
+
+    __hash__ = None
+
+
+def test_only_exact_text_is_kept(tmp_path):
+    """A name of a class of the application is neither compared nor hashed, nor kept in its place."""
+    paths = RealPaths()
+    name = str(tmp_path / "mod.py")
+    assert paths.of(_Text(name)) == os.path.realpath(name)
+    (kept,) = paths.known()
+    assert (type(kept), type(paths.of(name))) == (str, str)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import os
@@ -382,6 +383,44 @@ def test_functions_are_named_the_same_before_the_file_is_read(name):
     named = {line: tuple(dict.fromkeys(name for name, _ in census.look(path).at(line))) for line in settled}
     assert census.look(path)._settled is settled
     assert named == {line: full[line] for line in settled}
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_file_that_cannot_be_read_at_first_is_read_later(tree, monkeypatch, loaded):
+    """A process without a file handle to spare may have one when it is asked again."""
+    path = tree("rbusy.py", "x = 1\ndef work(n):\n    n += 1\n    return n\n")
+    if loaded:
+        load("rbusy")
+    resolver = Resolver()
+
+    def fails(*args):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as busy:
+        busy.setattr(sources, "open", fails, raising=False)
+        with pytest.raises(LineNotExecutable):
+            resolver.resolve(path, 1)
+        assert list(resolver.lines(path).lines) == ([3, 4] if loaded else [])
+        shown = resolver.look(path)
+    assert shown(1).functions == ("rbusy",)
+    assert resolver.resolve(path, 3).functions == ("rbusy.work",)
+    assert list(resolver.lines(path).lines) == [1, 2, 3, 4]
+
+
+@LATE
+def test_live_code_is_called_what_it_was_loaded_as(tree):
+    """Whether the file was read since or not, and whatever stands in it by now."""
+    text = "class First:\n    def work(self):\n        n = 1\n        return n\n"
+    path = tree("rrenamed.py", text)
+    work = load("rrenamed").First.work
+    with open(path, "w") as file:
+        file.write(text.replace("First", "Second"))
+    resolver = Resolver()
+    for _ in range(2):
+        assert resolver.resolve(path, 4).functions == ("rrenamed.First.work",)
+        assert resolver.function_name(work.__code__) == "rrenamed.First.work"
+        resolver.lines(path)
+        resolver.resolve(path, 1)
 
 
 @LATE

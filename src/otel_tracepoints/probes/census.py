@@ -176,9 +176,9 @@ class Census:
         known = self._files.get(path)
         source = self._sources.source(path)
         module = modules[0].name if modules else None
-        if known is None or known.source is not source or known.module != module:
+        if known is None or known.source is not source or known.module != module or known.has_lost():
             named = module or ""
-            if module is None and source is not None and source.code() is not None:
+            if module is None and source is not None:
                 named = module_name_on_path(path, path_entries(), self._paths)
             self._replace(path, roots, source, module, named)
         else:

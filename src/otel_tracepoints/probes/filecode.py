@@ -7,10 +7,12 @@ value: two modules made from one text have equal code, and a probe must get both
 
 from __future__ import annotations
 
+import itertools
+import operator
 import sys
 import types
 import weakref
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints.codesite import CodeSite, WeakFunction
 from otel_tracepoints.probes.heap import Root
@@ -24,6 +26,8 @@ _MAX_FUNCTIONS = 1000
 _OPTIMIZED = 1  # inspect.CO_OPTIMIZED: functions have it, module and class bodies have not
 
 _Reference = Callable[[], Optional[types.CodeType]]
+
+_code_of: Callable[[Any], Optional[types.CodeType]] = weakref.ref.__call__
 
 
 class _WeakRoot(NamedTuple):
@@ -73,7 +77,8 @@ class FileCode:
         self._by_line: Dict[int, List[_WeakHolder]] = {}
         #: Lines that nothing on disk can hold besides; None: what is on disk is among the holders.
         self._settled: Optional[Set[int]] = None
-        self._lines: Optional[List[int]] = None
+        #: Ascending, of this ``_by_line``.
+        self._lines: Tuple[Dict[int, List[_WeakHolder]], List[int]] = (self._by_line, [])
         #: Identity of a code object → the functions that have it, or what was made from it.
         self._functions: Dict[int, Dict[int, WeakFunction]] = {}
         if before is not None:
@@ -85,17 +90,25 @@ class FileCode:
         """Work out who holds which lines; has each live code object's name remembered."""
         self._remember, self._originals = remember, originals
         # Before 3.11 the file says what its code is called.
-        waits = sys.version_info >= (3, 11) and self.module is not None and self.source is not None
-        self._enter_all(with_tree=not waits or (self.source is not None and self.source.was_read))
+        self._may_wait = sys.version_info >= (3, 11) and self.module is not None
+        self._enter_all(read=not self._may_wait)
 
-    def _enter_all(self, *, with_tree: bool) -> None:
-        tree = self.source.code() if self.source is not None and with_tree else None
+    def _enter_all(self, *, read: bool) -> None:
+        """What is on disk is entered, too, where it was read before, or is to be and can be."""
+        source = self.source
+        if read and source is not None:
+            source.code()
+        # Asked once: another thread may be reading it.
+        with_tree = source is None or source.was_read
+        tree = source.code() if source is not None and with_tree else None
         holders = live_holders(self.roots(), tree, self.module, self._originals)
         for holder in holders:
             if holder.live is not None:
                 self._known[id(holder.live.code)] = weakref.ref(holder.live.code)
                 self._remember(holder.live.code, holder.name)
-        settled = None if with_tree else {line for each in holders for line in _own_lines(each)}
+        settled: Optional[Set[int]] = None
+        if not with_tree:
+            settled = {line for each in holders for line in _own_lines(each)} if self._may_wait else set()
         if tree is not None:
             holders += tree_holders(tree, self.named, holders)
         holders.sort(key=lambda holder: holder.order)
@@ -107,6 +120,11 @@ class FileCode:
         # Replaced, not changed: several threads may look.
         self._by_line = by_line
         self._settled = settled
+
+    def _read(self) -> None:
+        """Enter what is on disk, if that can be read."""
+        if self.source is None or self.source.code() is not None or self.source.was_read:
+            self._enter_all(read=True)
 
     def roots(self) -> List[Root]:
         """The live code that was found on its own, as far as it lives still."""
@@ -138,21 +156,24 @@ class FileCode:
         return any(root.code() is not None for root in list(self._roots.values()))
 
     def has_lost(self) -> bool:
-        """Whether some of what was found on its own is no more."""
-        return any(root.code() is None for root in list(self._roots.values()))
+        """Whether some of what was found on its own is no more; asked at every look."""
+        codes = map(_code_of, list(self.found.values()))
+        return any(map(operator.is_, codes, itertools.repeat(None)))
 
     def lines(self) -> List[int]:
         """The lines that hold code, ascending."""
         if self._settled is not None:
-            self._enter_all(with_tree=True)
-        if self._lines is None:
-            self._lines = sorted(self._by_line)
-        return self._lines
+            self._read()
+        by_line = self._by_line
+        if self._lines[0] is not by_line:
+            self._lines = by_line, sorted(by_line)
+        return self._lines[1]
 
     def at(self, line: int) -> List[Tuple[str, Optional[CodeSite]]]:
         """The names of what holds a line, outermost first, each with its code where that is alive."""
-        if self._settled is not None and line not in self._settled:
-            self._enter_all(with_tree=True)
+        settled = self._settled
+        if settled is not None and line not in settled:
+            self._read()
         found: List[Tuple[str, Optional[CodeSite]]] = []
         for holder in self._by_line.get(line, ()):
             code = holder.code() if holder.code is not None else None

@@ -47,8 +47,7 @@ def live_holders(
     known: Dict[int, Tuple[Optional[str], str]] = {}
     for root in roots:
         code = root.code
-        name = by_place.get((code.co_name, code.co_firstlineno)) or _root_name(root)
-        known[id(code)] = (root.module or module, name)
+        known[id(code)] = (root.module or module, _root_name(root, by_place))
     holders: List[Holder] = []
     for depth, found in enumerate(with_parents((root.code for root in roots), originals)):
         code = found.code
@@ -92,9 +91,10 @@ def _is_body(code: types.CodeType) -> bool:
     return not code.co_flags & _OPTIMIZED
 
 
-def _root_name(root: Root) -> str:
+def _root_name(root: Root, by_place: Dict[Tuple[str, int], str]) -> str:
     """The qualified name of code that was found without its parents."""
-    own = getattr(root.code, "co_qualname", None)
+    # Its own, since 3.11: the file may be another by now.
+    own = getattr(root.code, "co_qualname", None) or by_place.get(_place(root.code))
     if type(own) is str:
         return own
     # functools.wraps gives a wrapper the name of what it wraps.

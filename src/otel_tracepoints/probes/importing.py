@@ -145,7 +145,8 @@ class ImportWatcher:
             answer = original(*args)
             # Until 3.11 the answer is a pair with the file's name.
             code = answer[0] if type(answer) is tuple else answer
-            if type(code) is not types.CodeType:
+            # A name of another class is the application's: the search for live code passes over it, too.
+            if type(code) is not types.CodeType or type(code.co_filename) is not str:
                 return answer
             code = self._seen(code, self._paths.of(code.co_filename))
             return (code, *answer[1:]) if type(answer) is tuple else code

@@ -14,6 +14,8 @@ import types
 from importlib.machinery import ModuleSpec
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple
 
+from otel_tracepoints.interrupts import is_for_application
+
 _module_type: Any = types.ModuleType
 _namespace: Callable[[Any], Any] = _module_type.__dict__["__dict__"].__get__
 
@@ -45,8 +47,8 @@ def modules_of(is_wanted: Callable[[str], bool]) -> List[LoadedModule]:
         namespace = _namespace(module) if type(module) is plain else module_namespace(module)
         if namespace is None or type(name) is not str:
             continue
-        file = namespace.get("__file__")
-        if type(file) is str and file and is_wanted(file):
+        file = _text(namespace, "__file__")
+        if file and is_wanted(file):
             found.append(LoadedModule(name, file, namespace))
     found.sort(key=_is_alias)
     return found
@@ -72,8 +74,8 @@ def modules_in(rows: Iterable[Row]) -> List[LoadedModule]:
             found.append(LoadedModule(name, file, module))
             continue
         namespace = module_namespace(module)
-        other = namespace.get("__file__") if namespace is not None else None
-        if namespace is not None and type(other) is str and other:
+        other = _text(namespace, "__file__") if namespace is not None else None
+        if namespace is not None and other:
             found.append(LoadedModule(name, other, namespace))
     found.sort(key=_is_alias)
     return found
@@ -89,13 +91,24 @@ def module_named(name: str) -> Optional[LoadedModule]:
     """The module of this name, if it has a file."""
     modules: Any = sys.modules
     namespace = module_namespace(dict.get(modules, name)) if type(modules) is dict else None
-    file = namespace.get("__file__") if namespace is not None else None
-    return LoadedModule(name, file, namespace) if namespace is not None and type(file) is str else None
+    file = _text(namespace, "__file__") if namespace is not None else None
+    return LoadedModule(name, file, namespace) if namespace is not None and file is not None else None
 
 
 def _is_alias(module: LoadedModule) -> bool:
-    own = module.namespace.get("__name__")
-    return type(own) is not str or own != module.name
+    return _text(module.namespace, "__name__") != module.name
+
+
+def _text(namespace: Dict[str, Any], name: str) -> Optional[str]:
+    """What a module calls by this name, if it is plain text."""
+    try:
+        found = namespace.get(name)
+    except Exception as error:
+        # A key that is no text, of the same hash: it is compared by code of the application.
+        if is_for_application(error):
+            raise
+        return None
+    return found if type(found) is str else None
 
 
 def specs_exist(is_wanted: Callable[[str], bool]) -> bool:

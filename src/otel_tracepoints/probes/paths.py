@@ -121,6 +121,9 @@ class RealPaths:
         ``<string>`` and a relative name of no existing file are such names: code objects of
         exec-ed source carry them.
         """
+        if type(path) is not str:
+            # What is kept here is compared in the middle of a search of the heap: no code may run by that.
+            path = str.__str__(path)
         known = self._names.get(path)
         if known is not None:
             return known
@@ -138,17 +141,23 @@ class RealPaths:
 
     def learn(self, paths: Sequence[str]) -> None:
         """Have `of` know these, each directory of several read once instead of asked about each file."""
-        several: Dict[str, List[str]] = {}
+        together: Dict[str, List[str]] = {}
         for path in paths:
             directory, _, base = path.rpartition("/")
-            if _STEPWISE and path.startswith("/") and base not in ("", ".", ".."):
-                several.setdefault(directory, []).append(base)
-        for directory, names in several.items():
-            if len(names) >= _SEVERAL and os.path.normpath(directory) == directory:
-                links = _links(directory, len(names) * _ENTRIES_A_FILE)
-                if links is not None:
-                    real = self._real_directory(directory)
-                    self._learn({f"{directory}/{n}": f"{real}/{n}" for n in names if n not in links})
+            if _STEPWISE and path.startswith("/") and base not in ("", ".", "..") and "\0" not in path:
+                together.setdefault(directory, []).append(base)
+        # For this once: a link may point elsewhere by the next time (``current`` → another release).
+        around: Dict[str, str] = {}
+        found: Dict[str, str] = {}
+        for directory, names in together.items():
+            if os.path.normpath(directory) != directory:
+                continue
+            links = _links(directory, len(names) * _ENTRIES_A_FILE) if len(names) >= _SEVERAL else None
+            real = self._real_directory(directory, around)
+            for name in names:
+                plain = links is not None and name not in links
+                found[f"{directory}/{name}"] = os.path.join(real, name) if plain else _real_in(real, name)
+        self._learn(found)
 
     def cached(self, path: str) -> Optional[str]:
         """What `of` found before, without touching the disk."""
@@ -178,19 +187,13 @@ class RealPaths:
         directory, base = os.path.split(os.path.normpath(path) if ".." not in path else path)
         if base in ("", ".", "..") or ".." in path:
             return _realpath(path)
-        joined = os.path.join(self._real_directory(directory), base)
-        return _realpath(joined) if os.path.islink(joined) else joined
+        return _real_in(self._real_directory(directory), base)
 
-    def _real_directory(self, directory: str) -> str:
+    def _real_directory(self, directory: str, around: Optional[Dict[str, str]] = None) -> str:
+        """`around`: the real paths of directories around it that are known, and are from here on."""
         real = self._directories.get(directory)
         if real is None:
-            parent, base = os.path.split(directory)
-            if _STEPWISE and base and parent and directory.count("/") < _MAX_DEPTH:
-                # All but one step is that of the directory around it.
-                joined = os.path.join(self._real_directory(parent), base)
-                real = _realpath(joined) if os.path.islink(joined) else joined
-            else:
-                real = _realpath(directory)
+            real = _realpath(directory) if around is None else _stepwise(directory, around)
             if len(self._directories) >= _MAX_CACHED:
                 self._directories.clear()
             self._directories[directory] = real
@@ -200,6 +203,25 @@ class RealPaths:
         if len(self._names) + len(names) > _MAX_CACHED:
             self._names.clear()
         self._names.update(names)
+
+
+def _real_in(directory: str, base: str) -> str:
+    """The real path of an entry of a directory of which this is the real path."""
+    joined = os.path.join(directory, base)
+    return _realpath(joined) if os.path.islink(joined) else joined
+
+
+def _stepwise(directory: str, known: Dict[str, str]) -> str:
+    """The real path of a directory: all but one step is that of the directory around it."""
+    real = known.get(directory)
+    if real is None:
+        parent, base = os.path.split(directory)
+        if base and parent and directory.count("/") < _MAX_DEPTH:
+            real = _real_in(_stepwise(parent, known), base)
+        else:
+            real = _realpath(directory)
+        known[directory] = real
+    return real
 
 
 def _links(directory: str, most: int) -> Optional[Set[str]]:

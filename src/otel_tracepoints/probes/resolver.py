@@ -96,9 +96,6 @@ class Resolver:
         self._names.prepare(self.modules.all)
         with self._showing:
             code = self._shown.look(path)
-            if code.has_lost():
-                self._shown = self._another_census(PATIENCE)
-                code = self._shown.look(path)
             code.lines()
         lines = {line: tuple(dict.fromkeys(name for name, _ in code.at(line))) for line in code.lines()}
         return FileLines(path, _is_imported(code), lines)

@@ -54,9 +54,17 @@ class Source:
         return bool(self._code)
 
     def code(self) -> Optional[types.CodeType]:
-        """The code of the module in this file, or None: no file, no Python, or no valid Python."""
+        """The code of the module in this file, or None: no file, no Python, or no valid Python.
+
+        Also where it cannot be read just now (too many open files): `was_read` stays false, and the
+        next call tries again.
+        """
         if not self._code:
-            self.take(_read(self._path))
+            try:
+                stored = _read(self._path)
+            except OSError:
+                return None
+            self.take(stored)
         return self._code[0]
 
     def take(self, stored: Optional[_Stored]) -> None:
@@ -84,7 +92,7 @@ class Sources:
         known = self._kept.get(path)
         key = _key(path)
         # What cannot be asked about is read at once: a member of an archive, or nothing.
-        stored = _read(path) if key is None else None
+        stored = _read_if_possible(path) if key is None else None
         if stored is not None:
             key = stored.key
         if key is None:
@@ -164,7 +172,15 @@ def _key(path: str) -> Optional[_CompiledKey]:
     return path, status.st_mtime_ns, status.st_size
 
 
+def _read_if_possible(path: str) -> Optional[_Stored]:
+    try:
+        return _read(path)
+    except OSError:
+        return None
+
+
 def _read(path: str) -> Optional[_Stored]:
+    """What is in a file or a member of an archive, if it may be Python. OSError: it cannot be read now."""
     try:
         if os.path.isfile(path):
             status = os.stat(path)
@@ -183,8 +199,8 @@ def _read(path: str) -> Optional[_Stored]:
                 return None
             data = opened.read(member)
         return _Stored(data, (path, status.st_mtime_ns, status.st_size), None)
-    except (KeyError, OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile):
-        # Unreadable, encrypted, or compressed in a way that is not built in.
+    except (KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile):
+        # Not there, encrypted, or compressed in a way that is not built in.
         return None
 
 
