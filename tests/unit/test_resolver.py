@@ -378,10 +378,11 @@ def test_functions_are_named_the_same_before_the_file_is_read(name):
     path = os.path.realpath(importlib.import_module(name).__file__)
     full = Resolver().lines(path).lines
     census = Resolver()._census
-    settled = census.look(path)._settled
+    seen = census.look(path)
+    settled = seen._settled
     assert len(settled) > 50
-    named = {line: tuple(dict.fromkeys(name for name, _ in census.look(path).at(line))) for line in settled}
-    assert census.look(path)._settled is settled
+    named = {line: tuple(dict.fromkeys(name for name, _ in seen.at(line))) for line in settled}
+    assert seen._settled is settled
     assert named == {line: full[line] for line in settled}
 
 
