@@ -35,7 +35,8 @@ public:
             return false;
         }
         Scene scene(frame, code_of(frame), work_);
-        return root_->evaluate(scene, out) && !failed();
+        const bool found = root_->evaluate(scene, out);
+        return !failed() && found;
     }
 
 private:
