@@ -10,8 +10,9 @@ namespace tracepoints {
 // No exception: it would pass through frames of the interpreter, which has switched the collector off.
 using Visit = bool (*)(PyObject* object, void* argument) noexcept;
 
-// Everything; with `young`, what the collector has not moved among the old yet. False with an error set.
-// The GIL is held from beginning to end. Not to be used where there is none: other threads go on.
+// Everything, but before 3.14 not what `gc.freeze` has hidden; with `young`, what the collector has not moved
+// among the old yet. False with an error set. The GIL is held from beginning to end. Not to be used where
+// there is none: other threads go on.
 bool go_through_heap(bool young, Visit visit, void* argument);
 
 // Takes `gc.get_objects` for it, before the application has put anything in its place.

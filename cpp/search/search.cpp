@@ -31,6 +31,9 @@ struct Found {
     Objects wanted;
     std::unordered_map<PyObject*, Unsettled> unsettled;
     Py_ssize_t functions = 0;
+    // Made when the last search began, and whether it was among what was shown; null if there is none.
+    PyObject* mark = nullptr;
+    bool has_mark = false;
     bool out_of_memory = false;
 
     // What was shown last waits until its code is in the processor's cache: most of the time is spent there.
@@ -75,6 +78,7 @@ bool note(PyObject* object, void* argument) noexcept {
     }
     PyCodeObject* code = code_to_run(object);
     if (code == nullptr) {
+        found.has_mark |= object == found.mark;
         return true;
     }
     __builtin_prefetch(&code->co_filename);
@@ -142,16 +146,22 @@ bool are_dicts(PyObject* known) {
     return true;
 }
 
+// None, or a list that was made when the last search began: the collector never lets go of one.
+bool is_mark(PyObject* since) {
+    return since == Py_None || PyList_CheckExact(since);
+}
+
 PyObject* runnable(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    if (count != 5 || !PyBool_Check(arguments[0]) || !PyDict_CheckExact(arguments[1]) ||
+    if (count != 5 || !is_mark(arguments[0]) || !PyDict_CheckExact(arguments[1]) ||
         !PyAnySet_CheckExact(arguments[2]) || !PyTuple_CheckExact(arguments[4]) || !are_dicts(arguments[4])) {
-        PyErr_SetString(PyExc_TypeError, "runnable(young, real, wanted, is_wanted, known)");
+        PyErr_SetString(PyExc_TypeError, "runnable(since, real, wanted, is_wanted, known)");
         return nullptr;
     }
     try {
         FileNames names(arguments[1], arguments[2]);
         Found found(names);
-        if (!go_through_heap(arguments[0] == Py_True, note, &found)) {
+        found.mark = arguments[0] == Py_None ? nullptr : arguments[0];
+        if (!go_through_heap(found.mark != nullptr, note, &found)) {
             return nullptr;
         }
         if (found.out_of_memory) {
@@ -161,7 +171,8 @@ PyObject* runnable(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
             return nullptr;
         }
         const Ref list = Ref::steal(as_list(found.wanted, arguments[4]));
-        return list ? Py_BuildValue("On", list.get(), found.functions) : nullptr;
+        PyObject* is_complete = found.mark == nullptr || found.has_mark ? Py_True : Py_False;
+        return list ? Py_BuildValue("OnO", list.get(), found.functions, is_complete) : nullptr;
     } catch (const std::bad_alloc&) {
         return PyErr_NoMemory();
     }
@@ -171,12 +182,19 @@ PyObject* runnable(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 struct Seen {
     std::unordered_map<PyObject*, Ref> names;
     PyObject* last = nullptr;
+    // See Found.
+    PyObject* mark = nullptr;
+    bool has_mark = false;
     bool out_of_memory = false;
 };
 
 bool note_name(PyObject* object, void* argument) noexcept {
-    PyCodeObject* code = object == nullptr ? nullptr : code_to_run(object);
+    if (object == nullptr) {
+        return true;
+    }
+    PyCodeObject* code = code_to_run(object);
     Seen& seen = *static_cast<Seen*>(argument);
+    seen.has_mark |= object == seen.mark;
     if (code == nullptr || code->co_filename == seen.last) {
         return true;
     }
@@ -192,10 +210,15 @@ bool note_name(PyObject* object, void* argument) noexcept {
     return !seen.out_of_memory;
 }
 
-PyObject* file_names(PyObject*, PyObject* young) {
+PyObject* file_names(PyObject*, PyObject* since) {
+    if (!is_mark(since)) {
+        PyErr_SetString(PyExc_TypeError, "file_names(since)");
+        return nullptr;
+    }
     try {
         Seen seen;
-        if (!go_through_heap(young == Py_True, note_name, &seen)) {
+        seen.mark = since == Py_None ? nullptr : since;
+        if (!go_through_heap(seen.mark != nullptr, note_name, &seen)) {
             return nullptr;
         }
         Ref list = seen.out_of_memory ? Ref::steal(PyErr_NoMemory()) : Ref::steal(PyList_New(0));
@@ -204,7 +227,8 @@ PyObject* file_names(PyObject*, PyObject* young) {
                 return nullptr;
             }
         }
-        return list.release();
+        PyObject* is_complete = seen.mark == nullptr || seen.has_mark ? Py_True : Py_False;
+        return list ? Py_BuildValue("OO", list.get(), is_complete) : nullptr;
     } catch (const std::bad_alloc&) {
         return PyErr_NoMemory();
     }
@@ -217,8 +241,8 @@ PyCFunction fast(Function function) {
 
 PyMethodDef functions[] = {
     {"runnable", fast(runnable), METH_FASTCALL,
-     "runnable(young, real, wanted, is_wanted, known): functions and what is suspended, of wanted files."},
-    {"file_names", file_names, METH_O, "file_names(young): the files of all that can run."},
+     "runnable(since, real, wanted, is_wanted, known): functions and what is suspended, of wanted files."},
+    {"file_names", file_names, METH_O, "file_names(since): the files of all that can run."},
     {"modules_among", fast(modules_among), METH_FASTCALL,
      "modules_among(modules, real, wanted): modules of these files, and of files that are not known."},
     {nullptr, nullptr, 0, nullptr},

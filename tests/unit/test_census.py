@@ -6,13 +6,17 @@ import functools
 import gc
 import itertools
 import sys
+import sysconfig
+import threading
 import types
 import weakref
-from typing import Any, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Set
 
 import pytest
 from tests.support.lifetimes import skip_if_functions_are_kept
 
+from otel_tracepoints.codesite import CodeSite
+from otel_tracepoints.engine.compiled import COMPILED
 from otel_tracepoints.errors import LineNotExecutable
 from otel_tracepoints.probes import census, heap, modules, originals
 from otel_tracepoints.probes.resolver import Resolver
@@ -48,7 +52,7 @@ def loaded() -> Iterator[Loaded]:
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> List[int]:
-    """A process of many functions; how often everything was gone through."""
+    """A process of many functions, as Python searches it; how often everything was gone through."""
     looks: List[int] = []
     whole = heap.whole
 
@@ -59,6 +63,17 @@ def large(monkeypatch: pytest.MonkeyPatch) -> List[int]:
     monkeypatch.setattr(census, "_FEW_FUNCTIONS", 0)
     monkeypatch.setattr(heap, "whole", counted)
     return looks
+
+
+@pytest.fixture(params=["python", "compiled"])
+def resolver(request: pytest.FixtureRequest) -> Resolver:
+    """One that searches in Python, or by the compiled module."""
+    if request.param == "python":
+        return Resolver()
+    native = COMPILED.module()
+    if native is None or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        pytest.skip("Python searches here")
+    return Resolver(native=native)
 
 
 def found(resolver: Resolver, path: str) -> List[types.CodeType]:
@@ -112,27 +127,88 @@ def test_what_is_new_is_found_without_a_look_at_everything(loaded: Loaded, large
     assert len(large) == 1
 
 
-@pytest.mark.skipif(heap.age() is None, reason="without generations nothing is known to be young")
-def test_what_grows_old_during_a_look_is_found(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+generations = pytest.mark.skipif(
+    heap.age() is None, reason="without generations nothing is known to be young"
+)
+
+
+def ids(found: Iterable[CodeSite]) -> Set[int]:
+    return {id(site.code) for site in found}
+
+
+@generations
+def test_what_grows_old_during_a_look_is_found(
+    loaded: Loaded, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The collector may move what is new among the old just before the young are gone through."""
-    resolver = Resolver()
     before = resolver.resolve(loaded.path, 2)
-    young = heap.young
+    passes = resolver._passes
+    young = passes.young
 
-    def late(is_wanted: Any) -> Any:
+    def late(*args: Any) -> Any:
         gc.collect()
-        return young(is_wanted)
+        return young(*args)
 
-    monkeypatch.setattr(heap, "young", late)
+    monkeypatch.setattr(passes, "young", late)
     made = loaded.run({})
-    found = {id(site.code) for site in resolver.resolve(loaded.path, 2).sites}
-    assert found == {*(id(site.code) for site in before.sites), id(made.__code__)}
+    assert ids(resolver.resolve(loaded.path, 2).sites) == {*ids(before.sites), id(made.__code__)}
 
 
-def test_nothing_is_kept_alive_between_looks(loaded: Loaded) -> None:
+class Finalized:
+    """Garbage whose finalizer lets other threads run, in the middle of a collection."""
+
+    def __init__(self, inside: threading.Event, over: threading.Event) -> None:
+        self.inside, self.over, self.itself = inside, over, self
+
+    def __del__(self) -> None:
+        self.inside.set()
+        self.over.wait(10)
+
+
+@pytest.fixture(params=[0, 1, 2, "freeze"])
+def moved(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
+    """Has the collector move things without counting that: it is not at its end yet, or did not collect."""
+    inside, over = threading.Event(), threading.Event()
+    collector = threading.Thread(target=lambda: gc.collect(request.param))
+
+    def move() -> None:
+        if request.param == "freeze":
+            gc.freeze()
+            gc.unfreeze()
+            return
+        Finalized(inside, over)
+        collector.start()
+        assert inside.wait(10)
+
+    gc.collect()
+    gc.disable()
+    try:
+        yield move
+    finally:
+        over.set()
+        if collector.ident is not None:
+            collector.join()
+        gc.enable()
+
+
+@generations
+def test_a_look_beside_the_collector_misses_nothing(
+    loaded: Loaded, resolver: Resolver, moved: Callable[[], None]
+) -> None:
+    """What is new may be old by then, though no collection has come to its end."""
+    before = resolver.resolve(loaded.path, 2)
+    names = set(resolver._census.file_names())
+    by_hand = loaded.run({})
+    other: Dict[str, Any] = {}
+    exec(compile(SOURCE, f"{loaded.path}.other", "exec"), other)
+    moved()
+    assert ids(resolver.resolve(loaded.path, 2).sites) == {*ids(before.sites), id(by_hand.__code__)}
+    assert set(resolver._census.file_names()) - names == {f"{loaded.path}.other"}
+
+
+def test_nothing_is_kept_alive_between_looks(loaded: Loaded, resolver: Resolver) -> None:
     """Functions and their code go when the application lets them go, and are found no more."""
     skip_if_functions_are_kept()
-    resolver = Resolver()
     by_hand = loaded.run({})
     assert len(found(resolver, loaded.path)) == 2
     del by_hand
@@ -140,9 +216,8 @@ def test_nothing_is_kept_alive_between_looks(loaded: Loaded) -> None:
     assert [id(code) for code in found(resolver, loaded.path)] == [id(loaded.module.work.__code__)]
 
 
-def test_code_that_an_engine_made_is_nothing_new(loaded: Loaded) -> None:
+def test_code_that_an_engine_made_is_nothing_new(loaded: Loaded, resolver: Resolver) -> None:
     """A function whose code was exchanged does not make its file one with new code."""
-    resolver = Resolver()
     (code,) = found(resolver, loaded.path)
     resolver.take_fresh()
     made = code.replace(co_name="made")
@@ -164,9 +239,8 @@ def functions(resolver: Resolver, path: str, line: int = 2) -> List[Any]:
 
 
 @exchanged
-def test_sites_name_the_functions_that_were_seen(loaded: Loaded) -> None:
+def test_sites_name_the_functions_that_were_seen(loaded: Loaded, resolver: Resolver) -> None:
     """Wherever those are kept, and those that were made since the last look; weakly."""
-    resolver = Resolver()
     assert functions(resolver, loaded.path) == [loaded.module.work]
     code = loaded.module.work.__code__
     kept = [{"kept": (types.FunctionType(code, {"__name__": "another"}),)}]
@@ -179,12 +253,13 @@ def test_sites_name_the_functions_that_were_seen(loaded: Loaded) -> None:
 
 
 @exchanged
-def test_functions_of_code_that_an_engine_made_are_those_of_the_original(loaded: Loaded) -> None:
+def test_functions_of_code_that_an_engine_made_are_those_of_the_original(
+    loaded: Loaded, resolver: Resolver
+) -> None:
     """A closure that was made under a probe is known at the next probe on it."""
     exec(compile(MAKER, loaded.path, "exec"), loaded.module.__dict__)
     del loaded.module.work
     outer: Any = loaded.module.outer
-    resolver = Resolver()
     kept = [outer()]
     assert functions(resolver, loaded.path, 3) == kept
     original = kept[0].__code__
@@ -221,9 +296,8 @@ def test_functions_stay_known_when_code_of_their_file_is_new(loaded: Loaded, lar
 
 
 @exchanged
-def test_functions_beyond_number_are_not_kept_in_mind(loaded: Loaded) -> None:
+def test_functions_beyond_number_are_not_kept_in_mind(loaded: Loaded, resolver: Resolver) -> None:
     """Of code that thousands of functions have none is named: an engine has to find them all by itself."""
-    resolver = Resolver()
     code = loaded.module.work.__code__
     many = [types.FunctionType(code, {}) for _ in range(1001)]
     assert functions(resolver, loaded.path) == []
@@ -233,9 +307,9 @@ def test_functions_beyond_number_are_not_kept_in_mind(loaded: Loaded) -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="code is exchanged before 3.12")
-def test_where_no_code_is_exchanged_no_function_is_named(loaded: Loaded) -> None:
+def test_where_no_code_is_exchanged_no_function_is_named(loaded: Loaded, resolver: Resolver) -> None:
     """From 3.12 on nothing is spent on what no engine asks for."""
-    assert functions(Resolver(), loaded.path) == []
+    assert functions(resolver, loaded.path) == []
 
 
 def test_what_python_m_has_on_its_stack_costs_no_look_through_all_modules(
@@ -302,10 +376,9 @@ def test_lines_asked_for_again_and_again_are_one_search(loaded: Loaded, large: L
     assert len(large) == searches
 
 
-def test_lines_of_code_that_is_gone_are_told_no_more(loaded: Loaded) -> None:
+def test_lines_of_code_that_is_gone_are_told_no_more(loaded: Loaded, resolver: Resolver) -> None:
     """Though the file was asked for a moment ago."""
     skip_if_functions_are_kept()
-    resolver = Resolver()
     more: Dict[str, Any] = {"__name__": "by_hand"}
     exec(compile("\n\ndef another(n):\n    return n\n", loaded.path, "exec"), more)
     assert 4 in resolver.lines(loaded.path).lines
@@ -314,14 +387,13 @@ def test_lines_of_code_that_is_gone_are_told_no_more(loaded: Loaded) -> None:
     assert 4 not in resolver.lines(loaded.path).lines
 
 
-def test_what_is_on_disk_counts_once_the_code_of_before_is_gone(tmp_path: Any) -> None:
+def test_what_is_on_disk_counts_once_the_code_of_before_is_gone(tmp_path: Any, resolver: Resolver) -> None:
     """Functions of a file that has changed are not those that run, as long as others of it do."""
     skip_if_functions_are_kept()
     file = tmp_path / "changed.py"
     by_hand: Dict[str, Any] = {}
     exec(compile(SOURCE, str(file), "exec"), by_hand)
     file.write_text("def another():\n    x = 1\n    return x\n")
-    resolver = Resolver()
     with pytest.raises(LineNotExecutable):
         resolver.resolve(str(file), 3)
     by_hand.clear()
@@ -329,9 +401,8 @@ def test_what_is_on_disk_counts_once_the_code_of_before_is_gone(tmp_path: Any) -
     assert resolver.resolve(str(file), 3).functions == ("changed.another",)
 
 
-def test_a_forked_child_does_not_wait_for_who_asked_in_its_parent(loaded: Loaded) -> None:
+def test_a_forked_child_does_not_wait_for_who_asked_in_its_parent(loaded: Loaded, resolver: Resolver) -> None:
     """The thread that was looking is not in the child, and its lock stays with the parent."""
-    resolver = Resolver()
     with resolver._showing:
         resolver.after_fork_in_child()
         assert 2 in resolver.lines(loaded.path).lines

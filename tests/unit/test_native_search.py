@@ -114,26 +114,49 @@ def test_both_find_the_same_of_what_is_young(program: Program) -> None:
     """What no collection has moved among the old is found by both, and nothing that has been moved."""
     names = program.names(True)
     gc.collect()
-    again = Program(100, program.file.rpartition("/")[0])
-    others = {*names.wanted, again.paths.of(again.file)}
-    both = FileNames(others, program.paths, Sources())
     gc.disable()
     try:
-        python, compiled = Passes().young(both, ()), CompiledPasses(native).young(both, ())
+        mark = heap.Mark()
+        again = Program(100, program.file.rpartition("/")[0])
+        others = {*names.wanted, again.paths.of(again.file)}
+        both = FileNames(others, program.paths, Sources())
+        python, compiled = Passes().young(both, (), mark), CompiledPasses(native).young(both, (), mark)
     finally:
         gc.enable()
         again.close()
     assert seen(compiled) == seen(python)
+    assert {root.code.co_filename for root in compiled.roots} >= {again.file}
     assert program.file not in {root.code.co_filename for root in compiled.roots}
+    assert python.is_complete and compiled.is_complete
+
+
+@with_gil
+@young
+def test_both_tell_when_what_was_made_since_is_young_no_more() -> None:
+    """What was made since a moment is all found, or said not to be; also of the names of files."""
+    gc.collect()
+    names = FileNames({"/nowhere/young.py"}, RealPaths(), Sources())
+    gc.disable()
+    try:
+        mark = heap.Mark()
+        for collected, expected in ((None, True), (0, True), (1, False)):
+            if collected is not None:
+                gc.collect(collected)
+            for passes in (Passes(), CompiledPasses(native)):
+                assert passes.young(names, (), mark).is_complete == expected
+                assert passes.file_names(mark)[1] == expected
+                assert passes.whole(names, (), ()).is_complete and passes.file_names()[1]
+    finally:
+        gc.enable()
 
 
 @with_gil
 def test_both_know_the_same_file_names(program: Program) -> None:
     """The files of everything that can run are the same by both."""
-    python = set(Passes().file_names(fresh=True))
-    assert set(CompiledPasses(native).file_names(fresh=True)) >= python
+    python = set(Passes().file_names()[0])
+    assert set(CompiledPasses(native).file_names()[0]) >= python
     gc.collect()
-    extra = set(CompiledPasses(native).file_names(fresh=True)) - set(Passes().file_names(fresh=True))
+    extra = set(CompiledPasses(native).file_names()[0]) - set(Passes().file_names()[0])
     # Python's search asks for what refers to the builtins, and so misses functions that have their own.
     assert extra <= {program.file, "elsewhere.py"}
 
@@ -172,7 +195,7 @@ def test_no_code_of_the_application_runs() -> None:
     names = FileNames({"/nowhere/strange.py"}, paths, Sources())
     passes = CompiledPasses(native)
     assert passes.whole(names, (), ()).roots == []
-    assert all(type(name) is str for name in passes.file_names(fresh=True))
+    assert all(type(name) is str for name in passes.file_names()[0])
 
 
 @with_gil
@@ -195,16 +218,30 @@ def test_an_error_of_the_caller_is_passed_on() -> None:
         raise KeyError(name)
 
     with pytest.raises(KeyError):
-        native.runnable(False, {}, set(), fails, ())
+        native.runnable(None, {}, set(), fails, ())
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), (1, {}, set(), bool, ()), (True, [], set(), bool, ()), (True, {}, {}, bool, ([],))]
+    "arguments",
+    [
+        (),
+        (1, {}, set(), bool, ()),
+        ([], [], set(), bool, ()),
+        ([], {}, {}, bool, ()),
+        ([], {}, set(), bool, []),
+        ([], {}, set(), bool, ([],)),
+    ],
 )
 def test_wrong_arguments_are_refused(arguments: Any) -> None:
     """The search is not begun with anything but what it reads in C."""
     with pytest.raises(TypeError):
         native.runnable(*arguments)
+
+
+def test_names_are_told_since_a_moment_or_of_everything() -> None:
+    """Nothing else than what marks a moment is taken for one."""
+    with pytest.raises(TypeError):
+        native.file_names(True)
 
 
 def test_both_find_the_same_modules(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,9 +333,9 @@ def test_a_search_disturbs_no_other_thread() -> None:
     builder.start()
     try:
         for _ in range(30):
-            native.runnable(False, {}, set(), "nowhere".__eq__, ())
-            native.file_names(False)
-            native.runnable(True, {}, set(), "nowhere".__eq__, ())
+            native.runnable(None, {}, set(), "nowhere".__eq__, ())
+            native.file_names(None)
+            native.runnable([], {}, set(), "nowhere".__eq__, ())
     finally:
         over.set()
         builder.join()

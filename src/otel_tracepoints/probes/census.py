@@ -1,6 +1,6 @@
 """The live code of files, kept up to date from one look to the next.
 
-A look goes through as little as will do. While nothing young has become old (`heap.age`), only
+A look goes through as little as will do. While nothing young has become old (`heap.Mark`), only
 what is young is new. In a small process everything is gone through otherwise. In a large one the
 file that is asked for is looked at by way of its modules, which misses only code that was exec-ed
 by hand: then something is `owed`, until `census` is called with ``whole``.
@@ -10,15 +10,14 @@ Control path: its callers take turns.
 
 from __future__ import annotations
 
-import math
 import time
 import types
-from typing import Callable, Collection, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Callable, Collection, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set
 
 from otel_tracepoints.probes import heap
 from otel_tracepoints.probes.filecode import FileCode
 from otel_tracepoints.probes.filenames import FileNames
-from otel_tracepoints.probes.heap import Root
+from otel_tracepoints.probes.heap import Mark, Root
 from otel_tracepoints.probes.modulefiles import ModuleFiles
 from otel_tracepoints.probes.modules import LoadedModule
 from otel_tracepoints.probes.originals import Originals
@@ -34,7 +33,17 @@ _MAX_KEPT = 8
 #: Seconds for which what is young is searched only, by who may miss what was made and aged meanwhile.
 PATIENCE = 1.0
 
-_Age = Optional[Tuple[int, ...]]
+
+class _Search(NamedTuple):
+    """When everything was gone through last: before that, by the collector and by the monotonic clock."""
+
+    mark: Mark
+    at: float
+
+    def follows(self, before: _Search, patience: float) -> bool:
+        """Whether only what is young is new since then; or may be taken for it, so soon after."""
+        age = self.mark.age
+        return age is not None and (age == before.mark.age or self.at - before.at < patience)
 
 
 class Census:
@@ -63,13 +72,10 @@ class Census:
         self._sources = sources
         self._remember = remember
         self._files: Dict[str, FileCode] = {}
-        self._ages: Dict[str, _Age] = {}
-        #: When they were of that age, by the monotonic clock.
-        self._looked: Dict[str, float] = {}
+        self._searches: Dict[str, _Search] = {}
         self._small = True
         self._names: Dict[str, None] = {}
-        self._names_age: _Age = None
-        self._names_looked = -math.inf
+        self._names_search: Optional[_Search] = None
         #: Files of which code was found that had not been seen before, since this was last taken.
         self._fresh: Set[str] = set()
         #: Whether some code may have been missed.
@@ -84,16 +90,11 @@ class Census:
             path: A real path, or the made-up name of exec-ed code.
             others: Files with probes.
         """
-        age, now = heap.age(), time.monotonic()
+        search = _Search(Mark(), time.monotonic())
         wanted = {path, *others}
         modules = self._modules.of(path)
         names = FileNames(wanted, self._paths, self._sources)
-        stale = {
-            each
-            for each in wanted
-            if age is None
-            or (self._ages.get(each) != age and now - self._looked.get(each, -math.inf) >= self._patience)
-        }
+        stale = {each for each in wanted if self._is_stale(each, search)}
         roots: Dict[str, List[Root]] = {}
         if stale and (self._small or (path in stale and not modules)):
             self._sort(names, self._everything(names, modules), roots)
@@ -103,9 +104,15 @@ class Census:
             self.owed = True
             stale = {path}
         else:
-            self._sort(names, self._passes.young(names, self._found(wanted)).roots, roots)
-            if not self._patience and heap.age() != age:
-                return self.look(path, others)  # some of it has become old before it was gone through
+            searches = [self._searches[each] for each in wanted - stale]
+            since = min(searches, key=lambda search: search.at).mark
+            young = self._passes.young(names, self._found(wanted), since)
+            if not self._patience and not young.is_complete:
+                # Some of it has become old before it was gone through.
+                for each in wanted:
+                    self._searches.pop(each, None)
+                return self.look(path, others)
+            self._sort(names, young.roots, roots)
             self.owed = self.owed or bool(stale)
             stale = set()
         self._sort(names, heap.running(names.__contains__), roots)
@@ -114,14 +121,13 @@ class Census:
             if each != path:
                 self._admit(each, found)
         self._take(path, roots.get(path, []), modules)
-        self._ages.update(dict.fromkeys(stale, age))
-        self._looked.update(dict.fromkeys(stale, now))
+        self._searches.update(dict.fromkeys(stale, search))
         self._forget_some(wanted)
         return self._files[path]
 
     def whole(self, paths: Collection[str]) -> None:
         """Go through everything for the code of these files."""
-        age = heap.age()
+        search = _Search(Mark(), time.monotonic())
         started = time.thread_time()
         names = FileNames(set(paths), self._paths, self._sources)
         modules = self._modules.among(set(paths))
@@ -131,7 +137,7 @@ class Census:
         for path in paths:
             self._sort(names, heap.behind(_namespaces(modules.get(path, ())), names.__contains__), roots)
             self._take(path, roots.get(path, []), modules.get(path, []))
-            self._ages[path] = age
+            self._searches[path] = search
         self.owed = False
         self.cost = time.thread_time() - started
 
@@ -146,13 +152,20 @@ class Census:
 
     def file_names(self, patience: float = 0.0) -> Iterable[str]:
         """Every ``co_filename`` of live code; for ``patience``, see the class."""
-        age, now = heap.age(), time.monotonic()
-        if age is not None and (age == self._names_age or now - self._names_looked < patience):
-            self._names.update(dict.fromkeys(self._passes.file_names(fresh=False)))
-        else:
-            self._names = dict.fromkeys(self._passes.file_names(fresh=True))
-            self._names_age, self._names_looked = age, now
+        search = _Search(Mark(), time.monotonic())
+        before = self._names_search
+        if before is not None and search.follows(before, patience):
+            names, is_complete = self._passes.file_names(before.mark)
+            if is_complete or search.at - before.at < patience:
+                self._names.update(dict.fromkeys(names))
+                return list(self._names)
+        names, _ = self._passes.file_names()
+        self._names, self._names_search = dict.fromkeys(names), search
         return list(self._names)
+
+    def _is_stale(self, path: str, search: _Search) -> bool:
+        before = self._searches.get(path)
+        return before is None or not search.follows(before, self._patience)
 
     def _sort(self, names: FileNames, roots: Iterable[Root], into: Dict[str, List[Root]]) -> None:
         """Put code where it belongs."""
@@ -213,8 +226,7 @@ class Census:
         spare = [path for path in self._files if path not in wanted]
         for path in spare[: max(len(spare) - _MAX_KEPT, 0)]:
             del self._files[path]
-            self._ages.pop(path, None)
-            self._looked.pop(path, None)
+            self._searches.pop(path, None)
             self._fresh.discard(path)
 
 

@@ -61,10 +61,33 @@ class Root(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """What a pass found, and how many functions there were."""
+    """What a pass found, and how many functions there were.
+
+    Attributes:
+        is_complete: Whether nothing that was looked for may have been missed.
+    """
 
     roots: List[Root]
     functions: int = 0
+    is_complete: bool = True
+
+
+class Mark:
+    """A moment: made before a search, it tells at the next whether what was made since is all young.
+
+    Attributes:
+        age: While this stays the same nothing young has become old, as far as can be told at no cost:
+            a collection that has not come to its end is not counted, though its finalizers let others
+            run. None: this interpreter cannot tell.
+        object: Made then. As long as it is young itself, so is everything that is younger.
+    """
+
+    __slots__ = ("age", "object")
+
+    def __init__(self) -> None:
+        self.age = age()
+        #: An empty list is known to the collector from the beginning, and for ever.
+        self.object: List[None] = []
 
 
 #: Which ``co_filename`` are looked for; asked once or a few times for each.
@@ -72,7 +95,7 @@ IsWanted = Callable[[str], bool]
 
 
 def age() -> Optional[Tuple[int, ...]]:
-    """While this stays the same nothing young has become old; None: this interpreter cannot tell.
+    """See `Mark`.
 
     Without the GIL there are no generations, and the incremental collector of early 3.14 (whose
     third threshold is 0) makes objects old at any time.
@@ -87,9 +110,10 @@ def whole(is_wanted: IsWanted) -> Pass:
     return _pass(_all_runnable(), is_wanted)
 
 
-def young(is_wanted: IsWanted) -> Pass:
-    """The same, of what was made since `age` became what it is."""
-    return _pass(_runnable_of(0, 1), is_wanted)
+def young(is_wanted: IsWanted, mark: Mark) -> Pass:
+    """The same, of what was made since then."""
+    found, is_complete = _runnable_since(mark)
+    return _pass(found, is_wanted)._replace(is_complete=is_complete)
 
 
 def near(namespaces: Sequence[Dict[str, Any]], is_wanted: IsWanted) -> Pass:
@@ -158,17 +182,18 @@ _SIZED = frozenset(map(id, (list, dict, tuple, set, frozenset)))
 _CLOSED = frozenset(map(id, (types.ModuleType, types.FrameType, str, bytes, int, float, bool, type(None))))
 
 
-def file_names(fresh: bool = True) -> Dict[str, None]:
+def file_names(since: Optional[Mark] = None) -> Tuple[Dict[str, None], bool]:
     """Every ``co_filename`` of a live function, generator, coroutine or frame, in the order found.
 
     Args:
-        fresh: False goes through what is young only.
+        since: Goes through what is young only; the second answer is `Pass.is_complete`.
     """
-    functions, others = _apart(_all_runnable() if fresh else _runnable_of(0, 1))
+    found, is_complete = (_all_runnable(), True) if since is None else _runnable_since(since)
+    functions, others = _apart(found)
     names = dict.fromkeys(_names(functions))
     names.update((code.co_filename, None) for code, _ in others)
     names.update(running_names())
-    return {name: None for name in names if type(name) is str}
+    return {name: None for name in names if type(name) is str}, is_complete
 
 
 def running_names() -> Dict[str, None]:
@@ -255,16 +280,23 @@ _SUSPENDED: Tuple[Tuple[type, Callable[[Any], Any], Callable[[Any], Any]], ...] 
 
 def _all_runnable() -> List[Any]:
     if sys.version_info < (3, 10):
-        return _runnable_of(None)
+        return _runnable_of([None])[0]
     # With builtins of its own a function is found by `near`, if it is of a module.
     found = gc.get_referrers(builtins.__dict__)
     return [each for each in found if id(type(each)) in _RUNNABLE]
 
 
-def _runnable_of(*generations: Optional[int]) -> List[Any]:
-    """Those objects of these generations, in one call into C from beginning to end."""
+def _runnable_since(mark: Mark) -> Tuple[List[Any], bool]:
+    # The youngest first: a collection in between moves what it held to the next.
+    return _runnable_of([0, 1], mark.object)
+
+
+def _runnable_of(generations: List[Optional[int]], mark: object = None) -> Tuple[List[Any], bool]:
+    """Those objects of these generations, and whether this one is in them; in one call into C throughout."""
     lists: List[List[Any]] = []
     found: List[Any] = []
+    marked: List[bool] = []
+    every = itertools.chain.from_iterable(lists)
     each, same = itertools.chain.from_iterable(lists), itertools.chain.from_iterable(lists)
     # The class itself is not hashed: that may run code of its metaclass.
     chosen = itertools.compress(each, map(_RUNNABLE.__contains__, map(id, map(type, same))))
@@ -273,13 +305,14 @@ def _runnable_of(*generations: Optional[int]) -> List[Any]:
         functools.partial(found.extend, chosen),
         # Nothing is left in it, but until it has noticed it holds the list, which holds it in turn.
         functools.partial(found.extend, same),
+        functools.partial(marked.extend, filter(None, map(operator.is_, every, itertools.repeat(mark)))),
         functools.partial(lists.clear),
     ]
     try:
         list(map(functools.partial.__call__, steps))
     finally:
         lists.clear()
-    return found
+    return found, bool(marked)
 
 
 _RUNNABLE = frozenset(
