@@ -569,50 +569,111 @@ inline int line_of(Frame* frame) {
 #endif
 }
 
+// Whether this thread's state is being cleared: it has let go of its trace function for the last time, and
+// what it is given now stays for ever. Cannot be seen before 3.12.
+inline bool is_ending(PyThreadState* state) {
+#if PY_VERSION_HEX >= 0x030C0000
+    return state->_status.finalizing != 0;
+#else
+    (void)state;
+    return false;
+#endif
+}
+
+// Tells the evaluation loop of a thread whether it is traced, where it keeps that apart.
+inline void renew_use_tracing(PyThreadState* state) {
+#if PY_VERSION_HEX < 0x030C0000
+    const bool traced = state->c_tracefunc != nullptr || state->c_profilefunc != nullptr;
+#if PY_VERSION_HEX >= 0x030B0000
+    state->cframe->use_tracing = traced && state->tracing == 0 ? 255 : 0;
+#elif PY_VERSION_HEX >= 0x030A0000
+    state->cframe->use_tracing = traced;
+#else
+    state->use_tracing = traced;
+#endif
+#else
+    (void)state;
+#endif
+}
+
+// Whether giving a thread a trace function runs an auditor's code, and so may end any other thread. Where it
+// does not, `set_trace_of` asks none: whoever starts to trace does, once.
+#if PY_VERSION_HEX >= 0x030A0000 && PY_VERSION_HEX < 0x030C0000
+constexpr bool kAsksForEachThread = false;
+#else
+constexpr bool kAsksForEachThread = true;
+#endif
+
+// Whether tracing is written into the code that runs, by how many threads are traced when one of them changes
+// (not when one ends).
+#if PY_VERSION_HEX >= 0x030C0000
+constexpr bool kTracingIsInCode = true;
+#else
+constexpr bool kTracingIsInCode = false;
+#endif
+
+// `set_trace_of` for this thread. False with an error.
+inline bool set_own_trace(Py_tracefunc function, PyObject* argument) {
+    PyThreadState* own = PyThreadState_Get();
+#if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030D0000
+    return _PyEval_SetTrace(own, function, argument) == 0;
+#else
+    PyEval_SetTrace(function, argument);
+    // What an auditor raised has been printed. Without the GIL another thread may have changed the rest
+    // since.
+    const bool refused = own->c_tracefunc != function || (!kFreeThreaded && own->c_traceobj != argument);
+    if (refused && PyErr_Occurred() == nullptr) {
+        PyErr_SetString(PyExc_RuntimeError, "sys.settrace is refused here");
+    }
+    return PyErr_Occurred() == nullptr;
+#endif
+}
+
 // Gives a thread of this interpreter a trace function, or (null) takes away the one that it has; only with
 // the GIL may it be another thread than this one. False with an error if an auditor refuses.
 inline bool set_trace_of(PyThreadState* state, Py_tracefunc function, PyObject* argument) {
-#if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030D0000
-    return _PyEval_SetTrace(state, function, argument) == 0;
+#if PY_VERSION_HEX >= 0x030A0000 && PY_VERSION_HEX < 0x030C0000
+    // The interpreter's own way asks an auditor, and until that has answered (it may run anything) every
+    // other thread of the process is refused to set one, also one that `threading` is just starting.
+    PyObject* before = std::exchange(state->c_traceobj, nullptr);
+    Py_XINCREF(argument);
+    state->c_traceobj = argument;
+    state->c_tracefunc = function;
+    renew_use_tracing(state);
+    Py_XDECREF(before);
+    return true;
 #else
-    // There is a function for this thread alone, which counts how many are traced. So what the other thread
-    // has is carried here, changed, and carried back.
     PyThreadState* own = PyThreadState_Get();
+    if (state == own) {
+        return set_own_trace(function, argument);
+    }
+    // An auditor's code may run in there, other threads meanwhile, and the state be freed: so what the other
+    // thread has is carried here, changed, and carried back to whoever is there then.
     const uint64_t id = state->id;
     const Py_tracefunc own_function = own->c_tracefunc;
     PyObject* own_argument = own->c_traceobj;
-    if (state != own) {
-        own->c_tracefunc = std::exchange(state->c_tracefunc, nullptr);
-        own->c_traceobj = std::exchange(state->c_traceobj, nullptr);
+    own->c_tracefunc = std::exchange(state->c_tracefunc, nullptr);
+    own->c_traceobj = std::exchange(state->c_traceobj, nullptr);
+    const bool good = set_own_trace(function, argument);
+    PyThreadState* each = PyInterpreterState_ThreadHead(own->interp);
+    while (each != nullptr && (each != state || each->id != id)) {
+        each = PyThreadState_Next(each);
     }
-    PyEval_SetTrace(function, argument);
-    // 3.13 and later print what an auditor raised.
-    if (own->c_tracefunc != function && PyErr_Occurred() == nullptr) {
-        PyErr_SetString(PyExc_RuntimeError, "sys.settrace is refused here");
+    if (each != nullptr && !is_ending(each) && each->c_tracefunc == nullptr) {
+        each->c_tracefunc = own->c_tracefunc;
+        each->c_traceobj = own->c_traceobj;
+        renew_use_tracing(each);
+    } else if (own->c_tracefunc != nullptr) {
+        // It has ended, or been given another meanwhile. (If this is refused, one reference stays.)
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        set_own_trace(nullptr, nullptr);
+        PyErr_Restore(type, value, traceback);
     }
-    if (state != own) {
-        // An auditor's code may have run, and the thread have ended meanwhile.
-        PyThreadState* each = PyInterpreterState_ThreadHead(own->interp);
-        while (each != nullptr && (each != state || each->id != id)) {
-            each = PyThreadState_Next(each);
-        }
-        if (each == nullptr) {
-            PyEval_SetTrace(nullptr, nullptr);
-        } else {
-            each->c_tracefunc = own->c_tracefunc;
-            each->c_traceobj = own->c_traceobj;
-        }
-        own->c_tracefunc = own_function;
-        own->c_traceobj = own_argument;
-#if PY_VERSION_HEX < 0x03090000
-        for (PyThreadState* changed : {each, own}) {
-            if (changed != nullptr) {
-                changed->use_tracing = changed->c_tracefunc != nullptr || changed->c_profilefunc != nullptr;
-            }
-        }
-#endif
-    }
-    return PyErr_Occurred() == nullptr;
+    own->c_tracefunc = own_function;
+    own->c_traceobj = own_argument;
+    renew_use_tracing(own);
+    return good;
 #endif
 }
 

@@ -18,11 +18,18 @@ std::vector<PyObject*>& live() {
     return *tracers;
 }
 
-void enter_live(PyObject* tracer) {
-    const std::lock_guard<std::mutex> lock(changing);
-    std::vector<PyObject*>& tracers = live();
-    if (std::find(tracers.begin(), tracers.end(), tracer) == tracers.end()) {
-        tracers.push_back(tracer);
+// False with an error.
+bool enter_live(PyObject* tracer) {
+    try {
+        const std::lock_guard<std::mutex> lock(changing);
+        std::vector<PyObject*>& tracers = live();
+        if (std::find(tracers.begin(), tracers.end(), tracer) == tracers.end()) {
+            tracers.push_back(tracer);
+        }
+        return true;
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+        return false;
     }
 }
 
@@ -44,24 +51,31 @@ Holder holder_of(PyThreadState* state, PyObject* tracer) {
     return Holder::kOther;
 }
 
-// Calls `visit` with the state of every thread, newest first. A change may run an auditor's code, and any
-// thread end meanwhile: so the next is looked for among those that are there then.
-template <typename Visit>
-bool each_thread(Visit visit) {
-    uint64_t last = UINT64_MAX;
-    for (;;) {
-        PyThreadState* state = newest_thread();
-        while (state != nullptr && state->id >= last) {
-            state = PyThreadState_Next(state);
-        }
-        if (state == nullptr) {
-            return true;
-        }
-        last = state->id;
-        if (!visit(state)) {
-            return false;
+// What a visit to a thread comes to.
+enum class Visit {
+    kSeen,     // no code ran
+    kChanged,  // any code may have run, an auditor's for one, and any thread have ended
+    kFailed,
+};
+
+// Calls `visit` with the state of every thread, newest first. After a change the next is looked for among
+// those that are there then.
+template <typename Visitor>
+bool each_thread(Visitor visit) {
+    PyThreadState* state = newest_thread();
+    while (state != nullptr) {
+        const uint64_t last = state->id;
+        switch (visit(state)) {
+            case Visit::kSeen: state = PyThreadState_Next(state); break;
+            case Visit::kFailed: return false;
+            case Visit::kChanged:
+                state = newest_thread();
+                while (state != nullptr && state->id >= last) {
+                    state = PyThreadState_Next(state);
+                }
         }
     }
+    return true;
 }
 
 // Where nobody may look at another thread's state.
@@ -84,20 +98,33 @@ Ref any_live_tracer() {
 }
 
 Py_ssize_t set_in_all_threads(PyObject* tracer, bool everywhere) {
+    // Before anything is changed; see `kAsksForEachThread`.
+    if (PySys_Audit("sys.settrace", nullptr) < 0) {
+        return -1;
+    }
     as_tracer(tracer)->on.store(true);
-    enter_live(tracer);
+    if (!enter_live(tracer)) {
+        return -1;
+    }
     if (kFreeThreaded) {
         return set_without_looking(tracer, everywhere);
     }
     Py_ssize_t others = 0;
     const bool good = each_thread([&](PyThreadState* state) {
+        if (is_ending(state)) {
+            return Visit::kSeen;
+        }
         switch (holder_of(state, tracer)) {
-            case Holder::kThis: return true;
-            case Holder::kOther: ++others; return true;
+            case Holder::kThis: return Visit::kSeen;
+            case Holder::kOther: ++others; return Visit::kSeen;
             case Holder::kNobody:
             case Holder::kLeft: break;
         }
-        return set_trace_of(state, on_event, tracer);
+        const bool lets_go = state->c_traceobj != nullptr;
+        if (!set_trace_of(state, on_event, tracer)) {
+            return Visit::kFailed;
+        }
+        return kAsksForEachThread || lets_go ? Visit::kChanged : Visit::kSeen;
     });
     return good ? others : -1;
 }
@@ -105,13 +132,29 @@ Py_ssize_t set_in_all_threads(PyObject* tracer, bool everywhere) {
 bool clear_in_all_threads(PyObject* tracer) {
     forget_tracer(tracer);
     as_tracer(tracer)->on.store(false);
+    PyThreadState* own = PyThreadState_Get();
     if (kFreeThreaded) {
-        PyThreadState* own = PyThreadState_Get();
         return own->c_traceobj != tracer || enter_thread(tracer);
     }
-    return each_thread([&](PyThreadState* state) {
-        return state->c_traceobj != tracer || set_trace_of(state, nullptr, nullptr);
+    bool found = false;
+    const bool good = each_thread([&](PyThreadState* state) {
+        if (state->c_traceobj != tracer) {
+            return Visit::kSeen;
+        }
+        found = true;
+        // Not the last reference: the caller has one. Who watches still gets the thread.
+        const Ref next = any_live_tracer();
+        if (!set_trace_of(state, next ? on_event : nullptr, next.get())) {
+            return Visit::kFailed;
+        }
+        return kAsksForEachThread ? Visit::kChanged : Visit::kSeen;
     });
+    if (good && !found && kTracingIsInCode) {
+        // Those that had it have ended, which nobody has told the code.
+        const Ref kept = Ref::borrow(own->c_traceobj);
+        return set_trace_of(own, own->c_tracefunc, kept.get());
+    }
+    return good;
 }
 
 void renew_live_tracers() noexcept {

@@ -57,9 +57,10 @@ void tracer_dealloc(PyObject* self) {
 }
 
 // As a trace function of Python: in a thread that starts, and in one whose tracing the application has put
-// aside and back. It makes way for the one of C.
+// aside and back. It makes way for the one of C; but where a trace function of somebody else calls it, as the
+// one that was there before, the thread stays with that one.
 PyObject* tracer_call(PyObject* self, PyObject*, PyObject*) {
-    if (!enter_thread(self)) {
+    if (PyThreadState_Get()->c_traceobj == self && !enter_thread(self)) {
         return nullptr;
     }
     Py_RETURN_NONE;
@@ -74,6 +75,10 @@ PyObject* tracer_clear_all(PyObject* self, PyObject*) {
     if (!clear_in_all_threads(self)) {
         return nullptr;
     }
+    Ref next = any_live_tracer();
+    if (next) {
+        return next.release();
+    }
     Py_RETURN_NONE;
 }
 
@@ -81,7 +86,7 @@ PyMethodDef tracer_methods[] = {
     {"set_all", tracer_set_all, METH_O,
      "Trace every thread that nobody else does; answers how many are left to others. Without the GIL, who"
      " has another thread cannot be seen: the argument says whether to trace them."},
-    {"clear_all", tracer_clear_all, METH_NOARGS, "Trace no thread any more."},
+    {"clear_all", tracer_clear_all, METH_NOARGS, "Trace no thread any more; answers the tracer of another engine that has them now, or None."},
     {nullptr, nullptr, 0, nullptr},
 };
 

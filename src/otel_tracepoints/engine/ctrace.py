@@ -30,6 +30,9 @@ class CompiledSettraceEngine(TraceEngine):
         return [] if free and not left_to_others else [FOREIGN]
 
     def _stop(self) -> None:
-        if trace_of_new_threads() is self._tracer:
-            threading.settrace(None)
-        self._tracer.clear_all()
+        next_one = None
+        try:
+            next_one = self._tracer.clear_all()
+        finally:
+            if trace_of_new_threads() is self._tracer:
+                threading.settrace(next_one)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from types import CodeType
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from otel_tracepoints import unpatched
 from otel_tracepoints.engine.base import CodeSite, Handler, Watch
@@ -47,15 +48,24 @@ class TraceEngine:
         with self._lock:
             if self._closed:
                 raise PlacingFailed("The engine has been closed.")
-            added: Dict[int, Watched] = {}
-            for key, sites, line, handler in watches:
-                for site in sites:
-                    watched = self._ledger.add(key, site.code, line, handler)
+            added: List[Tuple[Watch, Watched]] = []
+            for watch in watches:
+                for site in watch.sites:
+                    watched = self._ledger.add(watch.key, site.code, watch.line, watch.handler)
                     if watched is not None:
-                        added[id(watched.code)] = watched
-            for identity, watched in added.items():
-                self._table[identity] = watched.handlers()
-            notes = tuple(self._start())
+                        added.append((watch, watched))
+            touched = {id(watched): watched for _, watched in added}.values()
+            self._publish(touched)
+            try:
+                notes = tuple(self._start())
+            except Exception as error:  # whatever an audit hook raises
+                for watch, watched in added:
+                    self._ledger.withdraw(watch.key, watched, watch.line)
+                self._publish(touched)
+                if not self._ledger:
+                    with contextlib.suppress(Exception):
+                        self._stop()
+                raise PlacingFailed(f"Tracing was refused: {error}") from error
             self._notes.update((watch.key, notes) for watch in watches)
 
     def remove(self, *keys: str) -> None:
@@ -63,11 +73,7 @@ class TraceEngine:
         with self._lock:
             for key in keys:
                 self._notes.pop(key, None)
-            for watched in self._ledger.remove(*keys):
-                if watched.watches:
-                    self._table[id(watched.code)] = watched.handlers()
-                else:
-                    self._table.pop(id(watched.code), None)
+            self._publish(self._ledger.remove(*keys))
             if not self._ledger:
                 self._stop()
 
@@ -88,6 +94,13 @@ class TraceEngine:
         with self._lock:
             self.remove(*self._ledger.every_key())
             self._closed = True
+
+    def _publish(self, touched: Iterable[Watched]) -> None:
+        for watched in touched:
+            if watched.watches:
+                self._table[id(watched.code)] = watched.handlers()
+            else:
+                self._table.pop(id(watched.code), None)
 
     def _start(self) -> List[str]:
         """Trace whatever may be traced; returns notes. Called with each change, under the lock."""
