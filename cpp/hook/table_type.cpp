@@ -50,7 +50,12 @@ int table_set(PyObject* self, PyObject* key, PyObject* lines) {
         PyErr_SetString(PyExc_TypeError, "the lines of a code object come as a dict");
         return -1;
     }
-    return table_of(self).set(code, lines) ? 0 : -1;
+    try {
+        return table_of(self).set(code, lines) ? 0 : -1;
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+        return -1;
+    }
 }
 
 PyObject* table_pop(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {

@@ -86,7 +86,8 @@ PyMethodDef tracer_methods[] = {
     {"set_all", tracer_set_all, METH_O,
      "Trace every thread that nobody else does; answers how many are left to others. Without the GIL, who"
      " has another thread cannot be seen: the argument says whether to trace them."},
-    {"clear_all", tracer_clear_all, METH_NOARGS, "Trace no thread any more; answers the tracer of another engine that has them now, or None."},
+    {"clear_all", tracer_clear_all, METH_NOARGS,
+     "Trace no thread any more; answers another that is on, or None."},
     {nullptr, nullptr, 0, nullptr},
 };
 

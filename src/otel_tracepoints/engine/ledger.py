@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from types import CodeType
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import AbstractSet, Collection, Dict, Iterator, List, Optional, Tuple, Union
 
 from otel_tracepoints.engine.base import Handler
+
+#: From so many watches of one code object on they are kept in a dict.
+_MANY = 16
+
+_Entry = Tuple[int, str, Handler]
 
 
 class Watched:
@@ -14,12 +19,44 @@ class Watched:
     Most have one watch: a tuple of one takes a fifth of what dicts by line and key would.
     """
 
-    __slots__ = ("code", "watches")
+    __slots__ = ("_held", "code")
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
-        #: (line, key, handler), in order of installation.
-        self.watches: Tuple[Tuple[int, str, Handler], ...] = ()
+        #: (line, key, handler), in order of installation; where they are many by line and key.
+        self._held: Union[Tuple[_Entry, ...], Dict[Tuple[int, str], _Entry]] = ()
+
+    @property
+    def watches(self) -> Collection[_Entry]:
+        """(line, key, handler), in order of installation."""
+        return self._held.values() if isinstance(self._held, dict) else self._held
+
+    def enter(self, line: int, key: str, handler: Handler) -> bool:
+        """Add a watch; False if this key watches this line already."""
+        held = self._held
+        if isinstance(held, dict):
+            if (line, key) in held:
+                return False
+            held[line, key] = (line, key, handler)
+            return True
+        if any(watch[0] == line and watch[1] == key for watch in held):
+            return False
+        self._keep((*held, (line, key, handler)))
+        return True
+
+    def strike(self, keys: AbstractSet[str], line: Optional[int] = None) -> None:
+        """Take away the watches of these keys, on every line or on one."""
+        self._keep(
+            tuple(
+                watch
+                for watch in self.watches
+                if watch[1] not in keys or (line is not None and watch[0] != line)
+            )
+        )
+
+    def _keep(self, watches: Tuple[_Entry, ...]) -> None:
+        many = len(watches) >= _MANY
+        self._held = {watch[:2]: watch for watch in watches} if many else watches
 
     def has(self, line: int) -> bool:
         """Whether this line is watched."""
@@ -64,12 +101,12 @@ class Ledger:
         watched = self._watched.get(id(code))
         if watched is None:
             watched = self._watched[id(code)] = Watched(code)
-        lines = [watch[0] for watch in watched.watches if watch[1] == key]
-        if line in lines:
+        fresh = not watched.watches
+        if not watched.enter(line, key, handler):
             return None
-        if not lines:
-            self._places[key] = (*self._places.get(key, ()), watched)
-        watched.watches = (*watched.watches, (line, key, handler))
+        places = self._places.get(key, ())
+        if fresh or not any(each is watched for each in places):
+            self._places[key] = (*places, watched)
         return watched
 
     def remove(self, *keys: str) -> List[Watched]:
@@ -77,14 +114,16 @@ class Ledger:
         touched: Dict[int, Watched] = {}
         for key in keys:
             for watched in self._places.pop(key, ()):
-                watched.watches = tuple(watch for watch in watched.watches if watch[1] != key)
-                self._forget_if_empty(watched)
                 touched[id(watched)] = watched
+        struck = set(keys)
+        for watched in touched.values():
+            watched.strike(struck)
+            self._forget_if_empty(watched)
         return list(touched.values())
 
     def withdraw(self, key: str, watched: Watched, line: int) -> None:
         """Undo one `add`."""
-        watched.watches = tuple(watch for watch in watched.watches if watch[:2] != (line, key))
+        watched.strike({key}, line)
         if all(watch[1] != key for watch in watched.watches):
             self._places[key] = tuple(each for each in self._places[key] if each is not watched)
             if not self._places[key]:
