@@ -32,6 +32,7 @@ Ref task_label(const HitParts& parts) {
     if (modules != nullptr && PyDict_CheckExact(modules)) {
         const Ref module = Ref::steal(dict_item(modules, asyncio));
         if (!module) {
+            PyErr_Clear();
             return Ref::borrow(Py_None);
         }
         // Of a module whose attributes are those of any other.
