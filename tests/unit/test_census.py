@@ -18,7 +18,7 @@ from tests.support.lifetimes import skip_if_functions_are_kept
 from otel_tracepoints.codesite import CodeSite
 from otel_tracepoints.engine.compiled import COMPILED
 from otel_tracepoints.errors import LineNotExecutable
-from otel_tracepoints.probes import census, heap, modules, originals
+from otel_tracepoints.probes import census, generations, heap, modules, originals
 from otel_tracepoints.probes.resolver import Resolver
 
 #: Functions that an earlier test has left behind must not be of the file of the next.
@@ -111,7 +111,7 @@ def test_code_executed_by_hand_is_owed_and_found_later(loaded: Loaded, large: Li
     assert {id(code) for code in sites} == {id(loaded.module.work.__code__), id(by_hand.__code__)}
 
 
-@pytest.mark.skipif(heap.age() is None, reason="this interpreter has no generations")
+@pytest.mark.skipif(generations.age() is None, reason="this interpreter has no generations")
 def test_what_is_new_is_found_without_a_look_at_everything(loaded: Loaded, large: List[int]) -> None:
     """Also code that was executed by hand, as long as the collector has not made it old."""
     resolver = Resolver()
@@ -127,8 +127,8 @@ def test_what_is_new_is_found_without_a_look_at_everything(loaded: Loaded, large
     assert len(large) == 1
 
 
-generations = pytest.mark.skipif(
-    heap.age() is None, reason="without generations nothing is known to be young"
+with_generations = pytest.mark.skipif(
+    generations.age() is None, reason="without generations nothing is known to be young"
 )
 
 
@@ -136,7 +136,7 @@ def ids(found: Iterable[CodeSite]) -> Set[int]:
     return {id(site.code) for site in found}
 
 
-@generations
+@with_generations
 def test_what_grows_old_during_a_look_is_found(
     loaded: Loaded, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,7 +191,7 @@ def moved(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
         gc.enable()
 
 
-@generations
+@with_generations
 def test_a_look_beside_the_collector_misses_nothing(
     loaded: Loaded, resolver: Resolver, moved: Callable[[], None]
 ) -> None:
@@ -359,7 +359,7 @@ def test_what_was_made_of_code_is_kept_in_mind_weakly_and_within_bounds(
 
 def test_lines_asked_for_again_and_again_are_one_search(loaded: Loaded, large: List[int]) -> None:
     """However much the collector has moved since; but what is made in between is seen."""
-    if heap.age() is None:
+    if generations.age() is None:
         pytest.skip("nobody can tell what is young there")
     resolver = Resolver()
     path = loaded.path

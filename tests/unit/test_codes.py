@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from otel_tracepoints.probes import heap
+from otel_tracepoints.probes import generations, heap
 from otel_tracepoints.probes.codes import executable_lines, sites_in, with_parents
 from otel_tracepoints.probes.naming import FunctionNames, full_name, tree_names
 
@@ -442,8 +442,8 @@ def test_a_look_at_the_heap_leaves_tuples_in_the_making_alone():
             heap.whole("nowhere".__eq__)
             heap.near([globals()], "nowhere".__eq__)
             heap.file_names()
-            for _ in range(10 if heap.age() is not None else 0):
-                heap.young("nowhere".__eq__, heap.Mark())
+            for _ in range(10 if generations.age() is not None else 0):
+                heap.young("nowhere".__eq__, generations.Mark())
     finally:
         over.set()
         builder.join()

@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterator, List, Set
 
 import pytest
 
-from otel_tracepoints.probes import heap, modules
+from otel_tracepoints.probes import generations, heap, modules
 from otel_tracepoints.probes.filenames import FileNames
 from otel_tracepoints.probes.modulefiles import ModuleFiles
 from otel_tracepoints.probes.passes import CompiledPasses, Passes, passes_by
@@ -25,7 +25,7 @@ native = pytest.importorskip("otel_tracepoints.engine._native", reason="no compi
 with_gil = pytest.mark.skipif(
     bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="Python searches where there is no GIL"
 )
-young = pytest.mark.skipif(heap.age() is None, reason="this interpreter has no generations")
+young = pytest.mark.skipif(generations.age() is None, reason="this interpreter has no generations")
 
 #: Pieces of programs: each keeps something alive in the list `kept`, and nowhere else where it can.
 PIECES = (
@@ -116,7 +116,7 @@ def test_both_find_the_same_of_what_is_young(program: Program) -> None:
     gc.collect()
     gc.disable()
     try:
-        mark = heap.Mark()
+        mark = generations.Mark()
         again = Program(100, program.file.rpartition("/")[0])
         others = {*names.wanted, again.paths.of(again.file)}
         both = FileNames(others, program.paths, Sources())
@@ -138,7 +138,7 @@ def test_both_tell_when_what_was_made_since_is_young_no_more() -> None:
     names = FileNames({"/nowhere/young.py"}, RealPaths(), Sources())
     gc.disable()
     try:
-        mark = heap.Mark()
+        mark = generations.Mark()
         for collected, expected in ((None, True), (0, True), (1, False)):
             if collected is not None:
                 gc.collect(collected)

@@ -1,6 +1,6 @@
 """The live code of files, kept up to date from one look to the next.
 
-A look goes through as little as will do. While nothing young has become old (`heap.Mark`), only
+A look goes through as little as will do. While nothing young has become old (`Mark`), only
 what is young is new. In a small process everything is gone through otherwise. In a large one the
 file that is asked for is looked at by way of its modules, which misses only code that was exec-ed
 by hand: then something is `owed`, until `census` is called with ``whole``.
@@ -17,7 +17,8 @@ from typing import Callable, Collection, Dict, Iterable, List, NamedTuple, Optio
 from otel_tracepoints.probes import heap
 from otel_tracepoints.probes.filecode import FileCode
 from otel_tracepoints.probes.filenames import FileNames
-from otel_tracepoints.probes.heap import Mark, Root
+from otel_tracepoints.probes.generations import Mark
+from otel_tracepoints.probes.heap import Root
 from otel_tracepoints.probes.modulefiles import ModuleFiles
 from otel_tracepoints.probes.modules import LoadedModule
 from otel_tracepoints.probes.originals import Originals

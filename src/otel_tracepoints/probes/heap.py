@@ -19,8 +19,6 @@ collector is asked for those that do.
 
 from __future__ import annotations
 
-import builtins
-import functools
 import gc
 import itertools
 import operator
@@ -31,6 +29,7 @@ import weakref
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from otel_tracepoints.codesite import WeakFunction
+from otel_tracepoints.probes.generations import Mark, all_runnable, runnable_since
 from otel_tracepoints.probes.modules import loaded_modules
 from otel_tracepoints.stacks import innermost_frames
 
@@ -72,47 +71,18 @@ class Pass(NamedTuple):
     is_complete: bool = True
 
 
-class Mark:
-    """A moment: made before a search, it tells at the next whether what was made since is all young.
-
-    Attributes:
-        age: While this stays the same nothing young has become old, as far as can be told at no cost:
-            a collection that has not come to its end is not counted, though its finalizers let others
-            run. None: this interpreter cannot tell.
-        object: Made then. As long as it is young itself, so is everything that is younger.
-    """
-
-    __slots__ = ("age", "object")
-
-    def __init__(self) -> None:
-        self.age = age()
-        #: An empty list is known to the collector from the beginning, and for ever.
-        self.object: List[None] = []
-
-
 #: Which ``co_filename`` are looked for; asked once or a few times for each.
 IsWanted = Callable[[str], bool]
 
 
-def age() -> Optional[Tuple[int, ...]]:
-    """See `Mark`.
-
-    Without the GIL there are no generations, and the incremental collector of early 3.14 (whose
-    third threshold is 0) makes objects old at any time.
-    """
-    if _FREE_THREADED or (sys.version_info >= (3, 14) and not gc.get_threshold()[2]):
-        return None
-    return (*(each["collections"] for each in gc.get_stats()[1:]), gc.get_freeze_count())
-
-
 def whole(is_wanted: IsWanted) -> Pass:
     """Functions and suspended frames of the wanted files."""
-    return _pass(_all_runnable(), is_wanted)
+    return _pass(all_runnable(), is_wanted)
 
 
 def young(is_wanted: IsWanted, mark: Mark) -> Pass:
     """The same, of what was made since then."""
-    found, is_complete = _runnable_since(mark)
+    found, is_complete = runnable_since(mark)
     return _pass(found, is_wanted)._replace(is_complete=is_complete)
 
 
@@ -188,7 +158,7 @@ def file_names(since: Optional[Mark] = None) -> Tuple[Dict[str, None], bool]:
     Args:
         since: Goes through what is young only; the second answer is `Pass.is_complete`.
     """
-    found, is_complete = (_all_runnable(), True) if since is None else _runnable_since(since)
+    found, is_complete = (all_runnable(), True) if since is None else runnable_since(since)
     functions, others = _apart(found)
     names = dict.fromkeys(_names(functions))
     names.update((code.co_filename, None) for code, _ in others)
@@ -275,57 +245,6 @@ _SUSPENDED: Tuple[Tuple[type, Callable[[Any], Any], Callable[[Any], Any]], ...] 
     (types.GeneratorType, operator.attrgetter("gi_code"), operator.attrgetter("gi_frame")),
     (types.CoroutineType, operator.attrgetter("cr_code"), operator.attrgetter("cr_frame")),
     (types.AsyncGeneratorType, operator.attrgetter("ag_code"), operator.attrgetter("ag_frame")),
-)
-
-
-def _all_runnable() -> List[Any]:
-    if sys.version_info < (3, 10):
-        return _runnable_of([None])[0]
-    # With builtins of its own a function is found by `near`, if it is of a module.
-    found = gc.get_referrers(builtins.__dict__)
-    return [each for each in found if id(type(each)) in _RUNNABLE]
-
-
-def _runnable_since(mark: Mark) -> Tuple[List[Any], bool]:
-    # The youngest first: a collection in between moves what it held to the next.
-    return _runnable_of([0, 1], mark.object)
-
-
-def _runnable_of(generations: List[Optional[int]], mark: object = None) -> Tuple[List[Any], bool]:
-    """Those objects of these generations, and whether this one is in them; in one call into C throughout."""
-    lists: List[List[Any]] = []
-    found: List[Any] = []
-    marked: List[bool] = []
-    every = itertools.chain.from_iterable(lists)
-    each, same = itertools.chain.from_iterable(lists), itertools.chain.from_iterable(lists)
-    # The class itself is not hashed: that may run code of its metaclass.
-    chosen = itertools.compress(each, map(_RUNNABLE.__contains__, map(id, map(type, same))))
-    steps = [
-        functools.partial(lists.extend, map(gc.get_objects, generations)),
-        functools.partial(found.extend, chosen),
-        # Nothing is left in it, but until it has noticed it holds the list, which holds it in turn.
-        functools.partial(found.extend, same),
-        functools.partial(marked.extend, filter(None, map(operator.is_, every, itertools.repeat(mark)))),
-        functools.partial(lists.clear),
-    ]
-    try:
-        list(map(functools.partial.__call__, steps))
-    finally:
-        lists.clear()
-    return found, bool(marked)
-
-
-_RUNNABLE = frozenset(
-    map(
-        id,
-        (
-            types.FunctionType,
-            types.FrameType,
-            types.GeneratorType,
-            types.CoroutineType,
-            types.AsyncGeneratorType,
-        ),
-    )
 )
 
 

@@ -8,7 +8,8 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from otel_tracepoints.probes import heap
 from otel_tracepoints.probes.filenames import FileNames
-from otel_tracepoints.probes.heap import Mark, Pass
+from otel_tracepoints.probes.generations import Mark
+from otel_tracepoints.probes.heap import Pass
 
 #: Identities of code objects → weak references to them: what need not be found again.
 Known = Mapping[int, object]
