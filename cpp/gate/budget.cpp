@@ -1,5 +1,6 @@
 #include "gate/budget.hpp"
 
+#include <limits>
 #include <new>
 
 #include "parts.hpp"
@@ -21,14 +22,19 @@ BudgetObject* as_budget(PyObject* self) {
 
 PyObject* budget_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
     static const char* names[] = {"limit", "used", nullptr};
-    long long limit = 0, used = 0;
-    if (PyArg_ParseTupleAndKeywords(arguments, keywords, "L|L", const_cast<char**>(names), &limit, &used) ==
-        0) {
+    PyObject* limit = nullptr;
+    long long used = 0;
+    if (PyArg_ParseTupleAndKeywords(arguments, keywords, "O!|L", const_cast<char**>(names), &PyLong_Type,
+                                    &limit, &used) == 0) {
         return nullptr;
     }
+    // More than so many no process makes.
+    int overflow = 0;
+    const long long exact = PyLong_AsLongLongAndOverflow(limit, &overflow);
+    const long long most = overflow > 0 ? std::numeric_limits<long long>::max() : exact;
     PyObject* self = type->tp_alloc(type, 0);
     if (self != nullptr) {
-        new (&as_budget(self)->budget) HitBudget(limit, used);
+        new (&as_budget(self)->budget) HitBudget(most, used);
     }
     return self;
 }

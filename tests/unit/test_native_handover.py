@@ -256,6 +256,14 @@ def test_a_hit_that_could_not_be_added_is_added_once_more() -> None:
         assert compiled.counts() == {"emitted": 2} and to.status()["queued"] == 0
 
 
+@pytest.mark.parametrize("limit", [2**62, 2**63, 10**30])
+def test_a_limit_may_be_any_number(limit: int) -> None:
+    """One that no process ever comes to is as good as none."""
+    with emitting(True, limit) as (compiled, _):
+        compiled.hit()
+        assert compiled.counts() == {"emitted": 1} and not compiled.entry.budget.exhausted
+
+
 def test_a_closed_emitter_refuses() -> None:
     """It is asked in Python, and drops the hit."""
     with emitting(True) as (compiled, to):
