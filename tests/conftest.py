@@ -19,6 +19,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 import otel_tracepoints
 from otel_tracepoints import foundation
 from otel_tracepoints.emission import resource
+from otel_tracepoints.probes import census
 from tests.support.engines import MECHANISMS, engine_of, name_of
 from tests.support.live import Live, TargetMaker, forget_modules, target_maker
 from tests.support.otlp_receiver import OtlpReceiver
@@ -32,6 +33,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     # Read once in a process, which has one environment.
     monkeypatch.setattr(resource, "_own", None)
+
+
+@pytest.fixture(autouse=True)
+def _small_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of many tests has as many functions as a large program: what that changes is tested on its own."""
+    monkeypatch.setattr(census, "_FEW_FUNCTIONS", 10**9)
 
 
 @pytest.fixture(params=MECHANISMS, ids=name_of)
