@@ -8,7 +8,7 @@ from tests.support.beside import Stage, results
 pytest.importorskip("ddtrace", reason="ddtrace is not installed")
 
 PRICES = """
-    RATES = [n * 2 for n in range(3)]  # TAG: rates
+    RATES = dict(low=2)  # TAG: rates
 
     def price(n):
         return n * 3  # TAG: priced
