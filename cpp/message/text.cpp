@@ -23,7 +23,7 @@ PyObject* text_of(const char* characters, std::size_t size) {
 // The shortest decimal that is this number, as `repr` has it, where that is short: else 0. If an integer
 // below 2^53 divided by a power of ten is the number, that is its decimal, for the division of two numbers
 // that are exact is what reading the decimal comes to; and no two decimals of up to 15 digits are read as one
-// number.
+// number. The product is that integer but for far less than a half, so rounding finds it, the shortest first.
 std::size_t short_decimal(double number, char* out) {
     const double size = std::fabs(number);
     if (!(size < 1e9) || (size < 1e-4 && size != 0.0) || std::signbit(number)) {
@@ -34,9 +34,6 @@ std::size_t short_decimal(double number, char* out) {
         const auto digits = static_cast<long long>(size * power + 0.5);
         if (static_cast<double>(digits) / power != size) {
             continue;
-        }
-        if (decimals > 1 && digits % 10 == 0) {
-            return 0;  // a shorter one has been missed
         }
         const auto whole = digits / static_cast<long long>(power);
         auto rest = digits % static_cast<long long>(power);
