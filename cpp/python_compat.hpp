@@ -263,6 +263,20 @@ inline PyObject* dict_item(PyObject* dict, PyObject* key) {
 #endif
 }
 
+// A number that every change of a dict changes, and that no other dict ever has. From 3.12 on it is no more to
+// be relied on, and not needed.
+#if PY_VERSION_HEX < 0x030C0000
+constexpr bool kDictsHaveVersions = true;
+inline uint64_t dict_version(PyObject* dict) {
+    return reinterpret_cast<PyDictObject*>(dict)->ma_version_tag;
+}
+#else
+constexpr bool kDictsHaveVersions = false;
+inline uint64_t dict_version(PyObject*) {
+    return 0;
+}
+#endif
+
 // Python 3.8, and 3.9 before 3.9.2: a RecursionError sets a flag in the thread's state that lifts the limit,
 // and 50 calls above it the interpreter ends the process (`otel_tracepoints.recursion`). It is put down for
 // the time of a hit; where the application handles such an error above the limit there is no room for one.
@@ -341,8 +355,8 @@ inline PyObject* namespace_beside(Frame* frame) {
 #endif
 }
 
-// The value of an exact int (or bool), where it fits.
-inline bool integer_of(PyObject* object, long long& value) {
+// The value of an exact int (or bool) of one digit, which is a look at it.
+inline bool small_integer(PyObject* object, long long& value) {
 #if PY_VERSION_HEX >= 0x030C0000
     if (PyUnstable_Long_IsCompact(reinterpret_cast<PyLongObject*>(object))) {
         value = PyUnstable_Long_CompactValue(reinterpret_cast<PyLongObject*>(object));
@@ -355,6 +369,14 @@ inline bool integer_of(PyObject* object, long long& value) {
         return true;
     }
 #endif
+    return false;
+}
+
+// The value of an exact int (or bool), where it fits.
+inline bool integer_of(PyObject* object, long long& value) {
+    if (small_integer(object, value)) {
+        return true;
+    }
     int overflow = 0;
     value = PyLong_AsLongLongAndOverflow(object, &overflow);
     return overflow == 0;

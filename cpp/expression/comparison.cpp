@@ -20,19 +20,6 @@ constexpr Py_ssize_t kPiece = 512;
 constexpr Py_ssize_t kElements = 64;
 constexpr int kDepth = 4;
 
-template <typename Number>
-Verdict compare(Relation relation, Number left, Number right) noexcept {
-    switch (relation) {
-        case Relation::kEqual: return verdict_of(left == right);
-        case Relation::kUnequal: return verdict_of(left != right);
-        case Relation::kLess: return verdict_of(left < right);
-        case Relation::kLessEqual: return verdict_of(left <= right);
-        case Relation::kGreater: return verdict_of(left > right);
-        case Relation::kGreaterEqual: return verdict_of(left >= right);
-        default: return Verdict::kDefer;
-    }
-}
-
 bool is_number(Kind kind) noexcept {
     return kind <= Kind::kBool;
 }

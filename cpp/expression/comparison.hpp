@@ -20,6 +20,19 @@ enum class Relation : unsigned char {
     kIsNot,
 };
 
+template <typename Number>
+Verdict compare(Relation relation, Number left, Number right) noexcept {
+    switch (relation) {
+        case Relation::kEqual: return verdict_of(left == right);
+        case Relation::kUnequal: return verdict_of(left != right);
+        case Relation::kLess: return verdict_of(left < right);
+        case Relation::kLessEqual: return verdict_of(left <= right);
+        case Relation::kGreater: return verdict_of(left > right);
+        case Relation::kGreaterEqual: return verdict_of(left >= right);
+        default: return Verdict::kDefer;
+    }
+}
+
 // The kind of a value, or kText, kInt or kFloat where its class is derived from those: what it compares as,
 // by their slots (`introspect.builtin_base`).
 Kind compared_kind(const Value& value) noexcept;

@@ -22,29 +22,36 @@ public:
     Tree(NodePtr root, int parts) noexcept : root_(std::move(root)), work_(kWork - kEach * parts) {}
 
     Verdict test(Frame* frame) const noexcept override {
-        if (!can_look(frame)) {
+        PyCodeObject* const code = code_of(frame);
+        if (!has_slots(code)) {
             return Verdict::kDefer;
         }
-        Scene scene(frame, code_of(frame), work_);
+        const Verdict seen = root_->glance(frame, code);
+        if (seen != Verdict::kDefer) {
+            return seen;
+        }
+        // What is looked up from here on may clear an error: not one that is on its way already.
+        if (PyErr_Occurred() != nullptr) {
+            return Verdict::kDefer;
+        }
+        Scene scene(frame, code, work_);
         const Verdict verdict = root_->decide(scene);
         return failed() ? Verdict::kDefer : verdict;
     }
 
     bool evaluate(Frame* frame, Value& out) const noexcept override {
-        if (!can_look(frame)) {
+        PyCodeObject* const code = code_of(frame);
+        if (!has_slots(code) || PyErr_Occurred() != nullptr) {
             return false;
         }
-        Scene scene(frame, code_of(frame), work_);
+        Scene scene(frame, code, work_);
         const bool found = root_->evaluate(scene, out);
         return !failed() && found;
     }
 
 private:
-    // In a class's body and in a module names are found in another way. And what is looked up here may clear
-    // an error: not one that is on its way already.
-    static bool can_look(Frame* frame) noexcept {
-        return (code_of(frame)->co_flags & CO_OPTIMIZED) != 0 && PyErr_Occurred() == nullptr;
-    }
+    // In a class's body and in a module names are found in another way.
+    static bool has_slots(PyCodeObject* code) noexcept { return (code->co_flags & CO_OPTIMIZED) != 0; }
 
     // A net: no part leaves an error behind.
     static bool failed() noexcept {

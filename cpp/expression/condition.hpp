@@ -23,9 +23,9 @@ public:
     // decided here (no error is set then), or with a Python error.
     static std::unique_ptr<Condition> make(PyObject* lowered);
 
-    // Sets no error, leaves one alone that is set (and defers then); raises nothing. From any thread. It runs
-    // no code of the application, except that up to 3.11 a list or tuple that is made (of `x[a:b]`, of
-    // `args`) may be the one that starts a garbage collection.
+    // Sets no error, leaves one alone that is set (and defers then, unless it can answer without a call);
+    // raises nothing. From any thread. It runs no code of the application, except that up to 3.11 a list or
+    // tuple that is made (of `x[a:b]`, of `args`) may be the one that starts a garbage collection.
     virtual Verdict test(Frame* frame) const noexcept = 0;
     // The value; false where Python is to be asked. As harmless as `test`.
     virtual bool evaluate(Frame* frame, Value& out) const noexcept = 0;

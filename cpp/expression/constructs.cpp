@@ -60,6 +60,10 @@ bool Item::evaluate(Scene& scene, Value& out) const noexcept {
 }
 
 Verdict Comparison::decide(Scene& scene) const noexcept {
+    const Verdict seen = glance_.test(scene.frame, scene.code);
+    if (seen != Verdict::kDefer) {
+        return seen;
+    }
     Value values[2];
     if (!first_->evaluate(scene, values[0])) {
         return Verdict::kDefer;
@@ -101,6 +105,16 @@ bool Choice::evaluate(Scene& scene, Value& out) const noexcept {
 Verdict Choice::decide(Scene& scene) const noexcept {
     for (const NodePtr& part : parts_) {
         const Verdict verdict = part->decide(scene);
+        if (verdict == stop_ || verdict == Verdict::kDefer) {
+            return verdict;
+        }
+    }
+    return opposite(stop_);
+}
+
+Verdict Choice::glance(Frame* frame, PyCodeObject* code) const noexcept {
+    for (const NodePtr& part : parts_) {
+        const Verdict verdict = part->glance(frame, code);
         if (verdict == stop_ || verdict == Verdict::kDefer) {
             return verdict;
         }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "expression/comparison.hpp"
+#include "expression/glance.hpp"
 #include "expression/node.hpp"
 
 namespace tracepoints {
@@ -15,6 +16,7 @@ public:
         out.borrow(value_.get());
         return true;
     }
+    PyObject* object() const noexcept { return value_.get(); }
 
 private:
     Ref value_;
@@ -50,12 +52,16 @@ private:
 class Comparison final : public Predicate {
 public:
     Comparison(NodePtr first, std::vector<Link> rest) noexcept
-        : first_(std::move(first)), rest_(std::move(rest)) {}
+        : first_(std::move(first)), rest_(std::move(rest)), glance_(*first_, rest_) {}
     Verdict decide(Scene& scene) const noexcept override;
+    Verdict glance(Frame* frame, PyCodeObject* code) const noexcept override {
+        return glance_.test(frame, code);
+    }
 
 private:
     NodePtr first_;
     std::vector<Link> rest_;
+    Glance glance_;
 };
 
 // `a and b`, `a or b`: the value of the part that decides.
@@ -64,6 +70,7 @@ public:
     Choice(Verdict stop, std::vector<NodePtr> parts) noexcept : stop_(stop), parts_(std::move(parts)) {}
     bool evaluate(Scene& scene, Value& out) const noexcept override;
     Verdict decide(Scene& scene) const noexcept override;
+    Verdict glance(Frame* frame, PyCodeObject* code) const noexcept override;
 
 private:
     Verdict stop_;
@@ -74,6 +81,9 @@ class Negation final : public Predicate {
 public:
     explicit Negation(NodePtr part) noexcept : part_(std::move(part)) {}
     Verdict decide(Scene& scene) const noexcept override { return opposite(part_->decide(scene)); }
+    Verdict glance(Frame* frame, PyCodeObject* code) const noexcept override {
+        return opposite(part_->glance(frame, code));
+    }
 
 private:
     NodePtr part_;

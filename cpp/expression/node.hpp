@@ -36,6 +36,8 @@ public:
     virtual bool evaluate(Scene& scene, Value& out) const noexcept = 0;
     // Its truth.
     virtual Verdict decide(Scene& scene) const noexcept;
+    // The same, if a look tells it: nothing is called, charged or set for it.
+    virtual Verdict glance(Frame*, PyCodeObject*) const noexcept { return Verdict::kDefer; }
 };
 
 using NodePtr = std::unique_ptr<Node>;

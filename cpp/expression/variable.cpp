@@ -53,11 +53,9 @@ bool read_slot(Scene& scene, int index, Value& out) noexcept {
 }
 
 int Variable::slot(PyCodeObject* code) const noexcept {
-    const int guess = guess_.load(std::memory_order_relaxed);
-    const auto count = static_cast<int>(slot_count(code));
-    // Where nothing comes after the locals, a name that stands among them stands nowhere else.
-    if (guess < count && count == local_count(code) && slot_name(code, guess) == name_.get()) {
-        return guess;
+    const int guessed = guess(code);
+    if (guessed != kNoSlot) {
+        return guessed;
     }
     const int found = find_slot(code, name_.get());
     if (found >= 0) {

@@ -1,6 +1,7 @@
 // What the interpreter calls when a watched line is reached: by `sys.monitoring`, or by the call that is
 // spliced in front of the line.
 #include <atomic>
+#include <iterator>
 #include <new>
 
 #include "gate/busy.hpp"
@@ -98,7 +99,11 @@ PyObject* on_line(PyObject* self, PyObject* const* arguments, size_t count, PyOb
         return nullptr;
     }
     const Table& table = table_of(callback->table);
-    const int line = static_cast<int>(PyLong_AsLong(arguments[1]));
+    long long number = 0;
+    if (!small_integer(arguments[1], number)) {
+        number = PyLong_AsLong(arguments[1]);
+    }
+    const auto line = static_cast<int>(number);
     Ref handlers = table.find(arguments[0], line);
     if (!handlers) {
         if (!kFreeThreaded) {
@@ -210,10 +215,41 @@ PyObject* start_callback(PyObject*, PyObject* const* arguments, Py_ssize_t count
     return callback(arguments, count, on_start);
 }
 
+// What the table of sites had under a number when it had this version.
+struct Found {
+    uint64_t version = 0;
+    long long number = 0;
+    PyObject* handlers = nullptr;  // which the table keeps as long as it has this version
+};
+Found found[64];
+
+// The handlers of a site, a tuple, or null. A lookup in a dict is a third of what a hit that comes to nothing
+// costs, and the table changes only when probes do.
+Ref handlers_of(PyObject* site) {
+    if (sites == nullptr) {
+        return Ref();
+    }
+    long long number = 0;
+    const bool is_small = kDictsHaveVersions && PyLong_CheckExact(site) && small_integer(site, number);
+    Found& known = found[static_cast<unsigned long long>(number) % std::size(found)];
+    const uint64_t version = dict_version(sites);
+    if (is_small && known.number == number && known.version == version) {
+        return Ref::borrow(known.handlers);
+    }
+    Ref handlers = Ref::steal(dict_item(sites, site));
+    if (handlers && !PyTuple_CheckExact(handlers.get())) {
+        handlers.reset();
+    }
+    if (is_small && handlers) {
+        known = {version, number, handlers.get()};
+    }
+    return handlers;
+}
+
 // Called by rewritten code, with the number of the line.
 PyObject* arrived(PyObject*, PyObject* site) {
-    const Ref handlers = sites == nullptr ? Ref() : Ref::steal(dict_item(sites, site));
-    if (handlers && PyTuple_CheckExact(handlers.get())) {
+    const Ref handlers = handlers_of(site);
+    if (handlers) {
         Frame* frame = current_frame();
         if (frame != nullptr && !dispatch(handlers.get(), frame)) {
             return nullptr;

@@ -2,146 +2,49 @@
 
 from __future__ import annotations
 
-import collections
 import decimal
 import enum
-import os
 import sys
 import sysconfig
 import threading
-import types
 from types import FrameType
 from typing import Any, Dict, List, Tuple
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
+from tests.support.condition_values import (
+    DECIMAL_NAN,
+    NAN,
+    PLAIN,
+    Color,
+    Column,
+    Comparing,
+    Computing,
+    Elsewhere,
+    Level,
+    Money,
+    Number,
+    Plain,
+    Record,
+    Row,
+    Sized,
+    Slotted,
+    Status,
+    Text,
+    Truthless,
+)
 from tests.support.hostile import TOUCHED, untouched
-from tests.unit import test_expression_properties as properties
 from tests.unit import test_expression_safety as safety
 from tests.unit.test_expression_vectors import frame_with
+from tests.unit.test_native_agreement import both
 from tests.unit.vectors.expressions import VECTORS
 
-from otel_tracepoints.errors import EvaluationError, InvalidExpression
 from otel_tracepoints.expression import parse_condition
 
 native = pytest.importorskip("otel_tracepoints.engine._native", reason="the compiled module is not built")
 
-EXAMPLES = int(os.environ.get("TRACEPOINTS_EXAMPLES", "300"))
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 some_global = 5
 true_global = {"mode": "live"}
-
-
-class Plain:
-    kind = "class data"
-
-    def __init__(self, **values: Any) -> None:
-        self.__dict__.update(values)
-
-
-class Slotted:
-    __slots__ = ("x", "y")
-
-    def __init__(self, x: Any) -> None:
-        self.x = x
-
-
-class Truthless:
-    def __bool__(self) -> bool:
-        raise AssertionError("__bool__ ran")
-
-
-class Sized:
-    def __len__(self) -> int:
-        raise AssertionError("__len__ ran")
-
-
-class Comparing:
-    def __eq__(self, other: object) -> bool:
-        raise AssertionError("__eq__ ran")
-
-    __hash__ = object.__hash__
-
-
-class Computing:
-    x = property(lambda self: 1 / 0)
-
-    def __getattr__(self, name: str) -> Any:
-        raise AssertionError("__getattr__ ran")
-
-
-class Number(int):
-    pass
-
-
-class Text(str):
-    pass
-
-
-class Level(enum.IntEnum):
-    HIGH = 3
-
-
-class Status(str, enum.Enum):
-    PAID = "paid"
-
-
-class Real(float):
-    pass
-
-
-NAN = Real("nan")
-DECIMAL_NAN = decimal.Decimal("NaN")
-
-
-class Money(decimal.Decimal):
-    pass
-
-
-class Color(enum.Enum):
-    RED = 1
-
-
-class Column:
-    """As an ORM describes what lies in an instance's dict once it is loaded."""
-
-    def __get__(self, instance: Any, owner: Any) -> Any:
-        raise AssertionError("__get__ ran")
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        raise AssertionError("__set__ ran")
-
-
-class Record:
-    x = Column()
-    k = Column()
-
-    def __init__(self, **values: Any) -> None:
-        Record.__dict__["__dict__"].__get__(self).update(values)
-
-
-class Elsewhere(Record):
-    """Its ``__dict__`` is none."""
-
-    __dict__ = property(lambda self: 1 / 0)  # type: ignore[assignment]
-
-
-Row = collections.namedtuple("Row", "x y")  # noqa: PYI024
-
-
-def both(text: str, frame: FrameType) -> Any:
-    """The native verdict, after a look that it is Python's if there is one, before Python has asked and after."""
-    condition = parse_condition(text)
-    first = native.decide(condition.lowered, frame)
-    try:
-        expected: Any = condition.test(frame)
-    except EvaluationError as error:
-        expected = error.code
-    second = native.decide(condition.lowered, frame)
-    assert first is None or first is expected, (text, first, expected)
-    assert second is None or second is expected, (text, second, expected)
-    return second
 
 
 @pytest.mark.parametrize(
@@ -153,7 +56,6 @@ def test_vectors(text: str, names: Dict[str, Any], expected: Any) -> None:
     assert verdict is None or verdict is bool(expected)
 
 
-PLAIN = Plain(status="active", n=3, user=Plain(name="bob"), items=[1, 2], none=None)
 DECIDED = [
     # (text, locals, verdict)
     ("qty > 100", {"qty": 500}, True),
@@ -385,8 +287,16 @@ def test_comprehensions() -> None:
         seen.append(both("some_global == 5", sys._getframe()))
         return seen
 
+    def first() -> Any:
+        return [asked(sys._getframe()) for shared in [7]], asked(sys._getframe()), shared
+
+    def asked(frame: FrameType) -> None:
+        both("shared == 7", frame)
+        both("shared == 100", frame)
+
     assert len(function([1, 2])) == 8
     assert shared == 100
+    first()
 
 
 def test_planted_names() -> None:
@@ -567,275 +477,6 @@ def test_flags_of_decimals() -> None:
                 for b in values:
                     both(text, frame_with({"a": a, "b": b}))
         assert not any(context.flags.values())
-
-
-# Differential ------------------------------------------------------------------------------------------------
-
-numbers = st.one_of(
-    st.integers(-3, 3), st.integers(), st.floats(), st.booleans(),
-    st.sampled_from([2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63, -(2**63), 2**64, 1e308, 2.0**53, 2.0**63, -0.0]),
-)  # fmt: skip
-texts = st.one_of(
-    st.text("ab", max_size=3), st.text(max_size=4),
-    st.sampled_from(["k", "ä"]),
-)  # fmt: skip
-simple = st.one_of(st.none(), numbers, texts, st.binary(max_size=2))
-keys = st.one_of(st.integers(-2, 2), st.sampled_from(["a", "b", "k", 1.0, True, None, b"a", 2**64]))
-ODD: List[Any] = [
-        PLAIN, Record(x=1), Elsewhere(x=1), Truthless(), Sized(), Comparing(), Computing(), Number(1), Text("k"), Level.HIGH, Status.PAID, NAN, Real(1), [NAN], Color.RED, Plain, sys, len,
-        *map(decimal.Decimal, ("1", "2.5", "NaN", "sNaN", "-Infinity", "1E+400", "0.1", "9007199254740993")), decimal.Decimal("7" * 5_000),
-        Money(1), Money("NaN"), decimal.Decimal(1), object(), Slotted(1), range(3), collections.deque([1]), list(range(600)), set(range(600)),
-        dict.fromkeys(range(600)), collections.OrderedDict(a=1), types.SimpleNamespace(x=1), collections.Counter("aab"),
-        ["x"] * 200 + [Comparing()], {"k": 1, Comparing(): 2}, {Comparing(), 1}, 1j, Ellipsis, NotImplemented,
-    "a" * 600, "b" + "a" * 599, "a" * 599 + "b", "ab" * 3_000, "x" * 70_000, "x" * 69_999 + "y",
-]  # fmt: skip
-Recipe = Tuple[str, Any]
-
-
-def made(recipe: Recipe) -> Any:
-    """The value of a recipe. (Hypothesis compares and shows what it draws, which these values do not take.)"""
-    kind, content = recipe
-    if kind == "plain":
-        return content
-    if kind == "odd":
-        return (ODD + safety.SUBJECTS)[content]
-    if kind == "dict":
-        return {key: made(value) for key, value in content}
-    parts = [made(each) for each in content]
-    if kind == "object":
-        return Plain(x=parts[0], k=parts[-1])
-    if kind == "record":
-        return Record(x=parts[0], k=parts[-1])
-    if kind == "slots":
-        return Slotted(parts[0])
-    return Row(parts[0], parts[-1]) if kind == "row" else tuple(parts) if kind == "tuple" else parts
-
-
-anything = st.recursive(
-    st.one_of(
-        st.tuples(st.just("plain"), st.one_of(simple, st.sets(keys, max_size=4), st.frozensets(keys, max_size=4))),
-        st.tuples(st.just("odd"), st.integers(0, len(ODD + safety.SUBJECTS) - 1)),
-    ),
-    lambda inner: st.one_of(
-        st.tuples(st.sampled_from(["list", "tuple"]), st.lists(inner, max_size=4)),
-        st.tuples(st.sampled_from(["object", "record", "slots", "row"]), st.lists(inner, min_size=1, max_size=2)),
-        st.tuples(st.just("dict"), st.lists(st.tuples(keys, inner), max_size=3)),
-    ),
-    max_leaves=4,
-)  # fmt: skip
-atoms = st.one_of(
-    st.sampled_from("a b c a b c a.x b.x c.k a.y b[0] c[-1] a['k'] b['a'] c[a] a.x.k len(a) len(b) some_global true null".split()),
-    st.sampled_from(["args[0]", "args[-1]", "args[b]", "args", "len(args)", "locals.a", "locals.z", "a.value", "b.name"]),
-    st.sampled_from(["1", "0", "2.5", "'k'", "'a'", "None", "True", "(1, 'k')", "[1, 2]", "()", "9007199254740993", "-1", "''"]),
-)  # fmt: skip
-sections = st.sampled_from(
-    [
-        "[1:]",
-        "[:2]",
-        "[-1:]",
-        "[::-1]",
-        "[1:3:2]",
-        "[:-5:-2]",
-        "[:]",
-        "[5:1]",
-        "[99999999999999999999:]",
-        "[None:1]",
-    ]
-)
-conditions = st.recursive(
-    atoms,
-    lambda inner: st.one_of(
-        st.builds(
-            "({} {} {})".format, inner, st.sampled_from("== != < <= > >= in is".split() + ["not in", "== b ==", "< a <="]), inner
-        ),
-        st.builds("({} {} {})".format, inner, st.sampled_from("and or + - * / // %".split()), inner),
-        st.builds("({} {})".format, st.sampled_from(["not", "-", "+"]), inner),
-        st.builds("{}({})".format, st.sampled_from("abs min max any all len".split()), inner),
-        st.builds("{}({}, {})".format, st.sampled_from(["min", "max"]), inner, inner),
-        st.builds("({}){}".format, inner, sections),
-        st.builds("({}).{}()".format, inner, st.sampled_from(["lower", "upper", "strip"])),
-        st.builds("({}).{}(('a', 'k', {}))".format, inner, st.sampled_from(["startswith", "endswith"]), st.sampled_from(["'x'", "1"])),
-        st.builds("({} is {})".format, inner, st.sampled_from(["None", "True", "not None", "not False", "null"])),
-        st.builds("({})[{}]".format, inner, inner),
-        st.builds("({}).{}({})".format, inner, st.sampled_from(["startswith", "endswith", "contains"]), inner),
-        st.builds("isinstance({}, {})".format, inner, st.sampled_from(["int", "str", "(list, tuple)", "(int, a.B)"])),
-        st.builds("({} if {} else {})".format, inner, inner, inner),
-    ),
-    max_leaves=5,
-)  # fmt: skip
-
-
-integers = st.recursive(
-    st.sampled_from("n 1 2.5 len(t) len(l) l[0] l[-1] min(l) max(l) args[1] locals.n len(args) e.value".split()),
-    lambda inner: st.one_of(
-        st.builds("({} {} {})".format, inner, st.sampled_from("+ - * / // % and or".split()), inner),
-        st.builds("({} {})".format, st.sampled_from(["-", "+"]), inner),
-        st.builds("abs({})".format, inner),
-        st.builds("{}({}, {}, {})".format, st.sampled_from(["min", "max"]), inner, inner, inner),
-        st.builds("({} if {} else {})".format, inner, inner, inner),
-    ),
-    max_leaves=4,
-)  # fmt: skip
-words = st.recursive(
-    st.sampled_from(["t", "'aB'", "args[0]", "locals.t", "e.name"]),
-    lambda inner: st.one_of(
-        st.builds("{}.{}()".format, inner, st.sampled_from(["lower", "upper", "strip"])),
-        st.builds("{}{}".format, inner, sections),
-        st.builds("({} {} {})".format, inner, st.sampled_from(["+", "or", "and"]), inner),
-    ),
-    max_leaves=3,
-)  # fmt: skip
-series = st.one_of(
-    st.sampled_from(["l", "args", "(1, 2.5)"]),
-    st.builds("{}{}".format, st.sampled_from(["l", "args"]), sections),
-)
-sensible = st.one_of(
-    st.builds("{} {} {}".format, integers, st.sampled_from("== != < <= > >=".split()), integers),
-    st.builds("{} {} {}".format, words, st.sampled_from("== != < >= in".split()), words),
-    st.builds("{}.{}(('a', {}))".format, words, st.sampled_from(["startswith", "endswith"]), st.just("'B'")),
-    st.builds("{}({})".format, st.sampled_from(["any", "all", "not any", "len"]), series),
-    st.builds("{} {} {}".format, st.one_of(integers, words), st.sampled_from(["in", "not in"]), series),
-    st.builds("{} == {}".format, series, series),
-)
-
-
-def usual(t: str, n: Any, l: List[Any], e: Color) -> FrameType:  # noqa: E741 - as short as the others
-    return sys._getframe()
-
-
-def enclosed(a: Any, b: Any, c: Any) -> FrameType:
-    """A frame whose ``a`` is a free variable, ``b`` a cell and ``c`` a local."""
-
-    def inner(b: Any, c: Any) -> FrameType:
-        (lambda: b)()
-        return sys._getframe() if a is a else None  # noqa: PLR0124
-
-    return inner(b, c)
-
-
-def gathered(a: Any, *rest: Any) -> FrameType:
-    """A frame whose ``args`` are ``a`` and the rest, and which has a variable ``locals``."""
-    b, locals = rest
-    return sys._getframe()
-
-
-def shadowed(a: Any, *args: Any) -> FrameType:
-    """A frame that has a variable ``args``."""
-    b, c = args
-    return sys._getframe()
-
-
-class Share:
-    """Of how many conditions, of each form, Python had an answer, and how many of those were decided natively."""
-
-    forms = [
-        "",
-        "1:",
-        "::",
-        "args",
-        "locals.",
-        "abs(",
-        "min(",
-        "max(",
-        "any(",
-        "all(",
-        "lower()",
-        "strip()",
-        " / ",
-        ".value",
-        "(- ",
-        "('a', ",
-    ]
-
-    def __init__(self) -> None:
-        self.answered: Dict[str, int] = collections.Counter()
-        self.decided: Dict[str, int] = collections.Counter()
-
-    def note(self, text: str, answered: bool, decided: bool) -> None:
-        for form in self.forms:
-            if form in text:
-                self.answered[form] += answered
-                self.decided[form] += decided
-
-    def check(self, least: float, of_each: bool = False) -> None:
-        """Enough were: of all, or of every form that there were some of, and of most forms there were."""
-        forms = [each for each in self.forms if self.answered[each] >= 10] if of_each else [""]
-        assert len(forms) > len(self.forms) / 3 or not of_each
-        for form in forms:
-            answered, decided = self.answered[form], self.decided[form]
-            # Few examples are much alike: of those it must be a good part only.
-            assert decided > least * answered * (1 if answered >= 100 else 0.4), (form, answered, decided)
-
-
-FRAMES = (properties.frame, enclosed, gathered, shadowed)
-
-
-def agree(text: str, values: List[Any], share: Share, frames: Tuple[Any, ...] = FRAMES) -> None:
-    try:
-        condition = parse_condition(text)
-    except InvalidExpression:
-        assume(False)
-    safety.KeyLikeString.armed = safety.NumberKey.armed = True
-    try:
-        with untouched():
-            for make in frames:
-                frame = make(*values)
-                decided = both(text, frame) is not None
-                try:
-                    condition.test(frame)
-                except EvaluationError:
-                    share.note(text, False, False)
-                else:
-                    share.note(text, True, decided)
-    finally:
-        safety.KeyLikeString.armed = safety.NumberKey.armed = False
-
-
-many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-@pytest.mark.timeout(36_000)
-def test_native_agrees_with_python() -> None:
-    """On random conditions over random and hostile values the native verdict is Python's or none, and nothing runs."""
-    share = Share()
-
-    @given(text=conditions, a=anything, b=anything, c=anything)
-    @many
-    def agrees(text: str, a: Any, b: Any, c: Any) -> None:
-        agree(text, [made(each) for each in (a, b, c)], share)
-
-    agrees()
-    share.check(0.5)
-
-
-@pytest.mark.timeout(36_000)
-def test_native_agrees_on_the_whole_language() -> None:
-    """The same over the expressions that use all of the language."""
-    share = Share()
-
-    @given(text=properties.expressions, a=properties.values, b=properties.values, c=properties.values)
-    @many
-    def agrees(text: str, a: Any, b: Any, c: Any) -> None:
-        agree(text, [a, b, c], share)
-
-    agrees()
-    share.check(0.5)
-
-
-@pytest.mark.timeout(36_000)
-def test_native_agrees_where_types_fit() -> None:
-    """Conditions whose parts are of the kinds that they take are decided natively, nearly all, as Python does."""
-    share = Share()
-    counted = st.one_of(st.integers(-9, 9), numbers)
-    several = st.lists(st.one_of(counted, st.just(1)), min_size=1, max_size=5)
-
-    @given(text=sensible, t=st.one_of(texts, st.text(" aBß", max_size=6)), n=counted, l=several)
-    @many
-    def agrees(text: str, t: str, n: Any, l: List[Any]) -> None:  # noqa: E741
-        agree(text, [t, n, l, Color.RED], share, (usual,))
-
-    agrees()
-    share.check(0.5, of_each=True)
 
 
 @pytest.mark.parametrize("text", safety.UNARY + safety.BINARY)
