@@ -11,6 +11,7 @@ constexpr bool (*kParts[])(PyObject*) = {
     tracepoints::add_governor,   tracepoints::add_hit_parts, tracepoints::add_gate,
     tracepoints::add_hook,       tracepoints::add_tracer,    tracepoints::add_message,
     tracepoints::add_conditions, tracepoints::add_capture,   tracepoints::add_search,
+    tracepoints::add_codes_made,
 };
 
 }  // namespace

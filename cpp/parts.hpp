@@ -18,5 +18,6 @@ bool add_message(PyObject* module);
 bool add_conditions(PyObject* module);
 bool add_capture(PyObject* module);
 bool add_search(PyObject* module);
+bool add_codes_made(PyObject* module);
 
 }  // namespace tracepoints

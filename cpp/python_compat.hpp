@@ -263,8 +263,8 @@ inline PyObject* dict_item(PyObject* dict, PyObject* key) {
 #endif
 }
 
-// A number that every change of a dict changes, and that no other dict ever has. From 3.12 on it is no more to
-// be relied on, and not needed.
+// A number that every change of a dict changes, and that no other dict ever has. From 3.12 on it is no more
+// to be relied on, and not needed.
 #if PY_VERSION_HEX < 0x030C0000
 constexpr bool kDictsHaveVersions = true;
 inline uint64_t dict_version(PyObject* dict) {
@@ -747,6 +747,25 @@ inline void visit_objects(int (*visit)(PyObject*, void*), void* argument) {
 #else
 constexpr bool kVisitsObjects = false;
 inline void visit_objects(int (*)(PyObject*, void*), void*) {}
+#endif
+
+// Has the interpreter tell of every code object that it makes, for as long as the process lives. False,
+// perhaps with an error, where it does not.
+#if PY_VERSION_HEX >= 0x030C0000
+template <void (*told)() noexcept>
+bool watch_code() {
+    return PyCode_AddWatcher([](PyCodeEvent event, PyCodeObject*) -> int {
+               if (event == PY_CODE_EVENT_CREATE) {
+                   told();
+               }
+               return 0;
+           }) >= 0;
+}
+#else
+template <void (*told)() noexcept>
+bool watch_code() {
+    return false;
+}
 #endif
 
 // A tuple that its type's own allocation has made, all zeros, has no hash yet (3.14 and later keep it).

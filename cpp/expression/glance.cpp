@@ -108,9 +108,8 @@ Verdict Glance::test(Frame* frame, PyCodeObject* code) const noexcept {
             return Verdict::kDefer;
         case Form::kSingleton:
             // A cell stands in the slot for what it holds.
-            return PyCell_Check(value)
-                       ? Verdict::kDefer
-                       : verdict_of((value == constant_) == (relation_ == Relation::kIs));
+            return PyCell_Check(value) ? Verdict::kDefer
+                                       : verdict_of((value == constant_) == (relation_ == Relation::kIs));
         default: return Verdict::kDefer;
     }
 }

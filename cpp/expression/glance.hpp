@@ -1,4 +1,5 @@
-// A variable against a constant, told by a look at its slot: without a call, an error or a count of references.
+// A variable against a constant, told by a look at its slot: without a call, an error or a count of
+// references.
 #pragma once
 
 #include <vector>

@@ -25,13 +25,13 @@ public:
     // Whether there is certainly no local of the name.
     bool is_absent(Scene& scene) const noexcept { return slot(scene.code) == kNoSlot && !is_beside(scene); }
 
-    // The slot where it was the last time, if the name stands there and certainly nowhere else; else `kNoSlot`.
-    // Where nothing comes after the locals, a name that stands among them stands nowhere else.
+    // The slot where it was the last time, if the name stands there and certainly nowhere else; else
+    // `kNoSlot`. Where nothing comes after the locals, a name that stands among them stands nowhere else.
     int guess(PyCodeObject* code) const noexcept {
         const int guess = guess_.load(std::memory_order_relaxed);
         const auto count = slot_count(code);
         return guess < count && count == local_count(code) && slot_name(code, guess) == name_.get() ? guess
-                                                                                                   : kNoSlot;
+                                                                                                    : kNoSlot;
     }
 
 private:

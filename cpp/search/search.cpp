@@ -1,4 +1,4 @@
-// The search of the heap for what runs the code of some files: `otel_tracepoints.probes.compiledheap`.
+// The search of the heap for what runs the code of some files: `otel_tracepoints.probes.passes`.
 #include "search/runnable.hpp"
 
 #include <cstddef>

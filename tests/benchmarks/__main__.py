@@ -35,7 +35,7 @@ def main() -> None:
     systems = [name for name, system in SYSTEMS.items() if importlib.util.find_spec(system.needs)]
     wanted = [
         figure
-        for figure in (*FIGURES, "h", *scaling.KINDS)
+        for figure in (*FIGURES, *INSTALL, *scaling.KINDS)
         if not options.only or figure.startswith(tuple(options.only))
     ]
     runs: Dict[str, table.Runs] = {figure: {system: [] for system in systems} for figure in wanted}
@@ -68,8 +68,8 @@ def _told(runs: Dict[str, table.Runs], systems: List[str]) -> Dict[str, Dict[str
     told: Dict[str, Dict[str, str]] = {}
     for figure, row in runs.items():
         rows: Dict[str, Dict[str, str]] = {}
-        if figure == "h":
-            for name, (key, unit) in INSTALL.items():
+        if figure in INSTALL:
+            for name, (key, unit) in INSTALL[figure].items():
                 rows[name] = {system: table.install(row[system], system, key, unit) for system in systems}
         elif figure in scaling.KINDS:
             for threads in scaling.THREADS:

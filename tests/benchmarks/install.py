@@ -9,6 +9,7 @@ import pathlib
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from typing import Any, Dict, List
 
@@ -41,6 +42,57 @@ def measure(system: Any) -> Dict[str, float]:
         system.close()
     told = {"first": first[0], "next": statistics.median(more), "removed": removed, "kept": kept}
     return told if peak is None else {**told, "peak": peak}
+
+
+def measure_held(system: Any) -> Dict[str, float]:
+    """Milliseconds for which another thread cannot run at a stretch while the first probe is set, or one more.
+
+    With the GIL that is how long it is held; without, how long the others are stopped. In a process of its own, since
+    the other thread takes turns with what it watches.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        sys.path.insert(0, folder)
+        large = _program(pathlib.Path(folder))
+        gc.collect()
+        gc.disable()  # a collection that happens to come now is the program's, not the probe's
+        witness = _Witness()
+        held = []
+        for start in range(NEXT + 1):
+            witness.longest = 0.0
+            system.place(large, start * LINES + SIXTH, None, None, False)
+            held.append(witness.longest * 1e3)
+        witness.longest = 0.0
+        time.sleep(0.05)
+        idle = witness.longest * 1e3
+        witness.end()
+        system.close()
+    return {"heldFirst": held[0], "heldNext": statistics.median(held[1:]), "heldIdle": idle}
+
+
+class _Witness:
+    """A thread that does nothing but look at the clock; the longest that it was kept from that."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._over = False
+        self._before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)  # it asks for its turn at once
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        clock, last = time.perf_counter, time.perf_counter()
+        while not self._over:
+            now = clock()
+            if now - last > self.longest:
+                self.longest = now - last
+            last = now
+
+    def end(self) -> None:
+        """It looks no more."""
+        self._over = True
+        self._thread.join()
+        sys.setswitchinterval(self._before)
 
 
 def _program(folder: pathlib.Path) -> str:

@@ -56,9 +56,9 @@ def large(monkeypatch: pytest.MonkeyPatch) -> List[int]:
     looks: List[int] = []
     whole = heap.whole
 
-    def counted(is_wanted: Any) -> Any:
+    def counted(*arguments: Any) -> Any:
         looks.append(1)
-        return whole(is_wanted)
+        return whole(*arguments)
 
     monkeypatch.setattr(census, "_FEW_FUNCTIONS", 0)
     monkeypatch.setattr(heap, "whole", counted)

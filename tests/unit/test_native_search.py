@@ -16,7 +16,7 @@ import pytest
 from otel_tracepoints.probes import generations, heap, modules
 from otel_tracepoints.probes.filenames import FileNames
 from otel_tracepoints.probes.modulefiles import ModuleFiles
-from otel_tracepoints.probes.passes import CompiledPasses, Passes, passes_by
+from otel_tracepoints.probes.passes import CompiledPasses, CountedPasses, Passes, passes_by
 from otel_tracepoints.probes.paths import RealPaths
 from otel_tracepoints.probes.resolver import Resolver
 from otel_tracepoints.probes.sources import Sources
@@ -311,7 +311,7 @@ def test_a_resolver_finds_its_lines_with_either(tmp_path: Any) -> None:
 def test_without_the_gil_python_searches() -> None:
     """Where other threads go on while the heap is read, it is not read by the compiled module."""
     compiled = not sysconfig.get_config_var("Py_GIL_DISABLED")
-    assert (type(passes_by(native)) is CompiledPasses) == compiled
+    assert type(passes_by(native)) is (CompiledPasses if compiled else CountedPasses)
     assert type(passes_by(None)) is Passes
 
 
@@ -341,3 +341,58 @@ def test_a_search_disturbs_no_other_thread() -> None:
         builder.join()
         sys.setswitchinterval(interval)
     assert not failed
+
+
+def test_code_that_is_made_is_counted() -> None:
+    """Whoever makes a code object, by whatever way and in whichever thread, is counted; who calls one is not."""
+    before = native.codes_made()
+    if sys.version_info < (3, 12):
+        assert before is None
+        return
+    code = compile("def f(): pass", "counted.py", "exec")
+    made = native.codes_made()
+    assert made >= before + 2
+    names: Dict[str, Any] = {}
+    exec(code, names)
+    names["f"]()
+    assert native.codes_made() == made
+    code.replace(co_name="other")
+    thread = threading.Thread(target=compile, args=("1", "counted.py", "eval"))
+    thread.start()
+    thread.join()
+    assert native.codes_made() == made + 2
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="nobody counts code here")
+def test_without_generations_nothing_is_searched_until_code_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """Where there is no telling what is young, a file that was searched is searched again when there is new code."""
+    monkeypatch.setattr(generations, "age", lambda: None)
+    resolver, searched = Resolver(native=native), []
+    passes = resolver._passes
+    whole = passes.whole
+    monkeypatch.setattr(passes, "whole", lambda *args: searched.append(1) or whole(*args))
+    file, kept = str(tmp_path / "counted.py"), []
+
+    def run(line: int) -> None:
+        names: Dict[str, Any] = {}
+        exec(compile("\n" * line + "def work():\n    return 1\n", file, "exec"), names)
+        kept.append(names["work"])
+
+    run(0)
+    late = compile("\n" * 20 + "def late():\n    return 1\n", file, "exec")
+    assert [site.code for site in resolver.resolve(file, 2).sites] == [kept[0].__code__]
+    for _ in range(3):
+        assert resolver.resolve(file, 2).sites
+    assert len(searched) == 1 and resolver.owes
+    run(10)
+    assert [site.code for site in resolver.resolve(file, 12).sites] == [kept[1].__code__]
+    assert len(searched) == 2
+    # Of code that was there before the search, and is found only now, the next look at everything tells.
+    names: Dict[str, Any] = {}
+    exec(late, names)
+    resolver.take_fresh()
+    resolver.look_everywhere([file])
+    assert resolver.take_fresh() == {file} and not resolver.owes
+    assert [site.code for site in resolver.resolve(file, 22).sites] == [names["late"].__code__]

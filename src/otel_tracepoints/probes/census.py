@@ -1,9 +1,10 @@
 """The live code of files, kept up to date from one look to the next.
 
 A look goes through as little as will do. While nothing young has become old (`Mark`), only
-what is young is new. In a small process everything is gone through otherwise. In a large one the
-file that is asked for is looked at by way of its modules, which misses only code that was exec-ed
-by hand: then something is `owed`, until `census` is called with ``whole``.
+what is young is new; where there is no telling, nothing is while no code is made (`Passes.made`).
+In a small process everything is gone through otherwise. In a large one the file that is asked for is
+looked at by way of its modules, which misses only code that was exec-ed by hand: then, as after a
+look that went through nothing, something is `owed`, until `census` is called with ``whole``.
 
 Control path: its callers take turns.
 """
@@ -40,11 +41,21 @@ class _Search(NamedTuple):
 
     mark: Mark
     at: float
+    made: Optional[int]
 
     def follows(self, before: _Search, patience: float) -> bool:
         """Whether only what is young is new since then; or may be taken for it, so soon after."""
         age = self.mark.age
         return age is not None and (age == before.mark.age or self.at - before.at < patience)
+
+    def brings_nothing(self, before: Optional[_Search]) -> bool:
+        """Whether no code was made since then, where there is no telling what is young."""
+        return (
+            before is not None
+            and self.mark.age is None
+            and self.made is not None
+            and self.made == before.made
+        )
 
 
 class Census:
@@ -91,9 +102,14 @@ class Census:
             path: A real path, or the made-up name of exec-ed code.
             others: Files with probes.
         """
-        search = _Search(Mark(), time.monotonic())
+        search = self._now()
         wanted = {path, *others}
         modules = self._modules.of(path)
+        if search.brings_nothing(self._searches.get(path)):
+            # But what had been made then, and was out of sight, may be found now.
+            self.owed = True
+            self._take(path, [], modules)
+            return self._files[path]
         names = FileNames(wanted, self._paths, self._sources)
         stale = {each for each in wanted if self._is_stale(each, search)}
         roots: Dict[str, List[Root]] = {}
@@ -128,7 +144,7 @@ class Census:
 
     def whole(self, paths: Collection[str]) -> None:
         """Go through everything for the code of these files."""
-        search = _Search(Mark(), time.monotonic())
+        search = self._now()
         started = time.thread_time()
         names = FileNames(set(paths), self._paths, self._sources)
         modules = self._modules.among(set(paths))
@@ -153,7 +169,7 @@ class Census:
 
     def file_names(self, patience: float = 0.0) -> Iterable[str]:
         """Every ``co_filename`` of live code; for ``patience``, see the class."""
-        search = _Search(Mark(), time.monotonic())
+        search = self._now()
         before = self._names_search
         if before is not None and search.follows(before, patience):
             names, is_complete = self._passes.file_names(before.mark)
@@ -163,6 +179,9 @@ class Census:
         names, _ = self._passes.file_names()
         self._names, self._names_search = dict.fromkeys(names), search
         return list(self._names)
+
+    def _now(self) -> _Search:
+        return _Search(Mark(), time.monotonic(), self._passes.made())
 
     def _is_stale(self, path: str, search: _Search) -> bool:
         before = self._searches.get(path)

@@ -10,7 +10,7 @@ import operator
 import sys
 import sysconfig
 import types
-from typing import Any, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 _FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
@@ -44,12 +44,15 @@ def age() -> Optional[Tuple[int, ...]]:
     return (*(each["collections"] for each in gc.get_stats()[1:]), gc.get_freeze_count())
 
 
-def all_runnable() -> List[Any]:
-    """Every function, and everything suspended, that the collector shows."""
+def all_runnable(namespaces: Sequence[Dict[str, Any]] = ()) -> List[Any]:
+    """Every function, and everything suspended, that the collector shows.
+
+    Args:
+        namespaces: Globals whose functions may have builtins of their own.
+    """
     if sys.version_info < (3, 10):
         return _runnable_of([None])[0]
-    # With builtins of its own a function is found by `near`, if it is of a module.
-    found = gc.get_referrers(builtins.__dict__)
+    found = gc.get_referrers(builtins.__dict__, *namespaces)
     return [each for each in found if id(type(each)) in _RUNNABLE]
 
 

@@ -75,9 +75,14 @@ class Pass(NamedTuple):
 IsWanted = Callable[[str], bool]
 
 
-def whole(is_wanted: IsWanted) -> Pass:
-    """Functions and suspended frames of the wanted files."""
-    return _pass(all_runnable(), is_wanted)
+def whole(is_wanted: IsWanted, namespaces: Sequence[Dict[str, Any]] = ()) -> Pass:
+    """Functions and suspended frames of the wanted files.
+
+    Args:
+        is_wanted: Which files.
+        namespaces: Globals whose functions may have builtins of their own.
+    """
+    return _pass(all_runnable(namespaces), is_wanted)
 
 
 def young(is_wanted: IsWanted, mark: Mark) -> Pass:
