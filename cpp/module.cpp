@@ -7,11 +7,11 @@
 namespace {
 
 constexpr bool (*kParts[])(PyObject*) = {
-    tracepoints::add_limits,     tracepoints::add_counter,   tracepoints::add_budget,
-    tracepoints::add_governor,   tracepoints::add_hit_parts, tracepoints::add_gate,
-    tracepoints::add_hook,       tracepoints::add_tracer,    tracepoints::add_message,
-    tracepoints::add_conditions, tracepoints::add_capture,   tracepoints::add_search,
-    tracepoints::add_codes_made,
+    tracepoints::add_names,   tracepoints::add_limits,     tracepoints::add_counter,
+    tracepoints::add_budget,  tracepoints::add_governor,   tracepoints::add_hit_parts,
+    tracepoints::add_gate,    tracepoints::add_hook,       tracepoints::add_tracer,
+    tracepoints::add_message, tracepoints::add_conditions, tracepoints::add_capture,
+    tracepoints::add_search,  tracepoints::add_codes_made,
 };
 
 }  // namespace

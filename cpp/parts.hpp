@@ -6,6 +6,7 @@
 
 namespace tracepoints {
 
+bool add_names(PyObject* module);  // first: the others need them
 bool add_limits(PyObject* module);
 bool add_counter(PyObject* module);
 bool add_budget(PyObject* module);

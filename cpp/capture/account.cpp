@@ -1,6 +1,7 @@
 // What a walk may still do, and how it goes on in Python.
 #include "capture/items.hpp"
 #include "capture/walk.hpp"
+#include "names.hpp"
 
 namespace tracepoints {
 
@@ -9,25 +10,6 @@ namespace {
 constexpr long long kSteps = 16;
 constexpr long long kNode = 8;
 constexpr long long kTyped = 24;
-
-PyObject* interned(const char* text) {
-    return PyUnicode_InternFromString(text);
-}
-
-struct Attributes {
-    PyObject* room = interned("room");
-    PyObject* steps = interned("_steps");
-    PyObject* truncated = interned("truncated");
-    PyObject* exhausted = interned("exhausted");
-    PyObject* expired = interned("_expired");
-    PyObject* path = interned("path");
-    PyObject* read = interned("read");
-    PyObject* add = interned("add");
-};
-const Attributes& names() {
-    static const Attributes made;
-    return made;
-}
 
 bool give(PyObject* object, PyObject* name, long long number) {
     const Ref value = Ref::steal(PyLong_FromLongLong(number));
@@ -54,8 +36,7 @@ bool take(PyObject* object, PyObject* name, bool& value) {
 
 bool Walk::ran_out(bool& answer) {
     if (!exhausted_) {
-        static PyObject* const method = interned("expired");
-        const Ref expired = Ref::steal(PyObject_CallMethodObjArgs(clock_.get(), method, nullptr));
+        const Ref expired = Ref::steal(PyObject_CallMethodObjArgs(clock_.get(), names::expired, nullptr));
         if (!expired) {
             return false;
         }
@@ -146,7 +127,6 @@ bool Walk::unreadable(PyTypeObject* type, std::size_t begun) {
 }
 
 bool Walk::hand_over() {
-    const Attributes& name = names();
     if (!reader_) {
         const Ref room = Ref::steal(PyLong_FromLongLong(room_));
         const Parts& parts = setting_.parts;
@@ -156,17 +136,17 @@ bool Walk::hand_over() {
                                   : nullptr);
     }
     PyObject* reader = reader_.get();
-    if (reader == nullptr || !give(reader, name.room, room_) || !give(reader, name.steps, steps_) ||
-        !give(reader, name.truncated, truncated_) || !give(reader, name.exhausted, exhausted_) ||
-        !give(reader, name.expired, expired_)) {
+    if (reader == nullptr || !give(reader, names::room, room_) || !give(reader, names::steps, steps_) ||
+        !give(reader, names::truncated, truncated_) || !give(reader, names::exhausted, exhausted_) ||
+        !give(reader, names::has_expired, expired_)) {
         return false;
     }
     if (told_ < path_.size()) {
-        const Ref path = Ref::steal(PyObject_GetAttr(reader, name.path));
+        const Ref path = Ref::steal(PyObject_GetAttr(reader, names::path));
         for (; path && told_ < path_.size(); ++told_) {
             const Ref id = Ref::steal(PyLong_FromVoidPtr(path_[told_]));
             const Ref done = Ref::steal(
-                id ? PyObject_CallMethodObjArgs(path.get(), name.add, id.get(), nullptr) : nullptr);
+                id ? PyObject_CallMethodObjArgs(path.get(), names::add, id.get(), nullptr) : nullptr);
             if (!done) {
                 return false;
             }
@@ -176,12 +156,12 @@ bool Walk::hand_over() {
 }
 
 bool Walk::take_back() {
-    const Attributes& name = names();
     const PendingError pending;
     PyObject* reader = reader_.get();
-    const bool taken = take(reader, name.room, room_) && take(reader, name.steps, steps_) &&
-                       take(reader, name.truncated, truncated_) && take(reader, name.exhausted, exhausted_) &&
-                       take(reader, name.expired, expired_);
+    const bool taken = take(reader, names::room, room_) && take(reader, names::steps, steps_) &&
+                       take(reader, names::truncated, truncated_) &&
+                       take(reader, names::exhausted, exhausted_) &&
+                       take(reader, names::has_expired, expired_);
     PyErr_Clear();
     return taken;
 }
@@ -195,7 +175,7 @@ bool Walk::defer(PyObject* value, long long level) {
         return false;
     }
     const Ref shown =
-        Ref::steal(PyObject_CallMethodObjArgs(reader_.get(), names().read, value, depth.get(), nullptr));
+        Ref::steal(PyObject_CallMethodObjArgs(reader_.get(), names::read, value, depth.get(), nullptr));
     if (!take_back() && shown) {
         PyErr_SetString(PyExc_TypeError, "an account that is none");
         return false;

@@ -1,5 +1,6 @@
 // The fields of dicts and objects: their names, and what a name says of its value.
 #include "capture/items.hpp"
+#include "names.hpp"
 
 namespace tracepoints {
 
@@ -167,8 +168,7 @@ bool Walk::write_number_key(PyObject* key, bool& sensitive) {
         if (!hand_over()) {
             return false;
         }
-        static PyObject* const method = PyUnicode_InternFromString("key");
-        const Ref answer = Ref::steal(PyObject_CallMethodObjArgs(reader_.get(), method, key, nullptr));
+        const Ref answer = Ref::steal(PyObject_CallMethodObjArgs(reader_.get(), names::key, key, nullptr));
         if (!take_back() || !answer || !PyTuple_Check(answer.get())) {
             return false;
         }

@@ -1,5 +1,7 @@
 #include "capture/items.hpp"
 
+#include "names.hpp"
+
 namespace tracepoints {
 
 void Walk::Items::take_sequence(PyObject* sequence, long long most) {
@@ -69,12 +71,10 @@ Walk::Opened::~Opened() {
     if (walk.told_ == walk.path_.size()) {
         // The Python reader knows of it. An error may be on its way here.
         const PendingError pending;
-        static PyObject* const discard = PyUnicode_InternFromString("discard");
-        static PyObject* const path_name = PyUnicode_InternFromString("path");
-        const Ref path = Ref::steal(PyObject_GetAttr(walk.reader_.get(), path_name));
+        const Ref path = Ref::steal(PyObject_GetAttr(walk.reader_.get(), names::path));
         const Ref id = Ref::steal(PyLong_FromVoidPtr(walk.path_.back()));
         if (path && id) {
-            Ref::steal(PyObject_CallMethodObjArgs(path.get(), discard, id.get(), nullptr));
+            Ref::steal(PyObject_CallMethodObjArgs(path.get(), names::discard, id.get(), nullptr));
         }
         PyErr_Clear();
         --walk.told_;

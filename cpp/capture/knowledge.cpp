@@ -2,6 +2,7 @@
 
 #include "capture/json.hpp"
 #include "capture/suspicion.hpp"
+#include "names.hpp"
 
 namespace tracepoints {
 
@@ -73,8 +74,7 @@ std::shared_ptr<Knowledge> Knowledge::of(PyObject* policy) {
 }
 
 int Knowledge::is_sensitive(PyObject* text) {
-    static PyObject* const method = PyUnicode_InternFromString("is_sensitive");
-    const Ref answer = Ref::steal(PyObject_CallMethodObjArgs(policy(), method, text, nullptr));
+    const Ref answer = Ref::steal(PyObject_CallMethodObjArgs(policy(), names::is_sensitive, text, nullptr));
     return answer ? answer.get() != Py_False : -1;
 }
 
@@ -210,8 +210,7 @@ bool is_made_dict(PyObject* found) noexcept {
 }
 
 bool has_made_dict(PyTypeObject* type, Py_ssize_t at) {
-    static PyObject* const name = PyUnicode_InternFromString("__dict__");
-    const Ref found = descriptor(type, at, name);
+    const Ref found = descriptor(type, at, names::own_dict);
     return found && is_made_dict(found.get());
 }
 

@@ -2,6 +2,7 @@
 
 #include "capture/frames.hpp"
 #include "gate/bucket.hpp"
+#include "names.hpp"
 
 namespace tracepoints {
 
@@ -19,12 +20,11 @@ bool begins(const char* text, const char* with) {
 
 // Whether the frame is the agent's or OpenTelemetry's.
 bool is_ours(Frame* frame) {
-    static PyObject* const key = PyUnicode_InternFromString("__name__");
     PyObject* globals = globals_of(frame);
     if (globals == nullptr || !PyDict_Check(globals)) {
         return false;
     }
-    const Ref name = Ref::steal(dict_item(globals, key));
+    const Ref name = Ref::steal(dict_item(globals, names::module_name));
     if (!name) {
         PyErr_Clear();
         return false;
@@ -89,7 +89,6 @@ Ref stack_frame(const Setting& setting, const CodeLabels& labels, int line) {
 
 PyObject* read_stack(const Setting& setting, PyFrameObject* object, PyObject* stack, Py_ssize_t most,
                      PyObject* function_name, PyObject* clock) {
-    static PyObject* const expired = PyUnicode_InternFromString("expired");
     const double now = monotonic_seconds();
     int left_out = 0;
     // Callers do not return meanwhile: it is their callee that is here.
@@ -112,7 +111,7 @@ PyObject* read_stack(const Setting& setting, PyFrameObject* object, PyObject* st
             return nullptr;
         }
         if (PyList_GET_SIZE(stack) % kSteps == 0) {
-            const Ref answer = Ref::steal(PyObject_CallMethodObjArgs(clock, expired, nullptr));
+            const Ref answer = Ref::steal(PyObject_CallMethodObjArgs(clock, names::expired, nullptr));
             if (!answer) {
                 return nullptr;
             }

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "capture/frames.hpp"
+#include "names.hpp"
 
 namespace tracepoints {
 
@@ -80,12 +81,11 @@ std::vector<Found> look_up(Frame* frame, PyCodeObject* code, const CodePlan& pla
 
 // What stands for a variable in the snapshot.
 Ref shown(const Setting& setting, Walk& walk, const Found& each) {
-    static PyObject* const redacted = PyUnicode_InternFromString("[REDACTED]");
     if (!each.value) {
         return Ref::steal(Py_BuildValue("{sO}", "__tpd_unbound__", Py_True));
     }
     if (each.variable->sensitive) {
-        return Ref::borrow(redacted);
+        return Ref::borrow(names::redacted);
     }
     walk.out().cut(0);
     if (!walk.read(each.value.get(), 0)) {

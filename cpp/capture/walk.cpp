@@ -4,6 +4,7 @@
 
 #include "capture/items.hpp"
 #include "capture/suspicion.hpp"
+#include "names.hpp"
 
 namespace tracepoints {
 
@@ -107,8 +108,8 @@ bool Walk::read_text(PyObject* value) {
 }
 
 bool Walk::hides_number(PyObject* number, bool& hides) {
-    static PyObject* const method = PyUnicode_InternFromString("hides_number");
-    const Ref answer = Ref::steal(PyObject_CallMethodObjArgs(knowledge_.policy(), method, number, nullptr));
+    const Ref answer =
+        Ref::steal(PyObject_CallMethodObjArgs(knowledge_.policy(), names::hides_number, number, nullptr));
     hides = answer.get() != Py_False;
     return static_cast<bool>(answer);
 }

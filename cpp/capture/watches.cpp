@@ -5,6 +5,7 @@
 
 #include "expression/condition.hpp"
 #include "expression/value.hpp"
+#include "names.hpp"
 
 namespace tracepoints {
 
@@ -53,8 +54,7 @@ public:
 
     // What is shown of a watch; null with an error set.
     Ref shown(const Watch& watch) {
-        static PyObject* const method = PyUnicode_InternFromString("expired");
-        const Ref expired = Ref::steal(PyObject_CallMethodObjArgs(call_.clock, method, nullptr));
+        const Ref expired = Ref::steal(PyObject_CallMethodObjArgs(call_.clock, names::expired, nullptr));
         if (!expired) {
             return Ref();
         }

@@ -1,6 +1,7 @@
 #include "expression/attribute.hpp"
 
 #include "capture/knowledge.hpp"
+#include "names.hpp"
 
 namespace tracepoints {
 
@@ -34,9 +35,8 @@ bool give(PyObject* found, Value& out) noexcept {
 
 // What the instance's own dict has under the name, where there is no doubt which dict that is.
 bool own_field(PyObject* owner, PyObject* name, Value& out) noexcept {
-    static PyObject* const key = PyUnicode_InternFromString("__dict__");
     PyTypeObject* const type = Py_TYPE(owner);
-    const Ref getter = Ref::steal(class_attribute(type, key));
+    const Ref getter = Ref::steal(class_attribute(type, names::own_dict));
     // A getter that was taken from another class reads what is not there.
     if (!getter || !is_made_dict(getter.get()) || PyType_IsSubtype(type, PyDescr_TYPE(getter.get())) == 0) {
         return false;

@@ -3,6 +3,7 @@
 #include "gate/busy.hpp"
 #include "gate/counter.hpp"
 #include "gate/gate_object.hpp"
+#include "names.hpp"
 
 namespace tracepoints {
 
@@ -21,9 +22,8 @@ bool called(PyObject* answer) noexcept {
 // What came out of a call is for the application (false, and set again), or ends here.
 bool settle(GateObject* gate, const Plan& plan, PyObject* frame) noexcept {
     const Ref error = Ref::steal(take_error());
-    static PyObject* const name = PyUnicode_InternFromString("settle");
-    const Ref answer = Ref::steal(
-        PyObject_CallMethodObjArgs(gate->rest, name, plan.python.get(), frame, error.get(), nullptr));
+    const Ref answer = Ref::steal(PyObject_CallMethodObjArgs(gate->rest, names::settle, plan.python.get(),
+                                                             frame, error.get(), nullptr));
     if (!answer) {
         if (!PyErr_ExceptionMatches(PyExc_RecursionError) && !PyErr_ExceptionMatches(PyExc_MemoryError)) {
             return false;  // a signal's handler has struck just now
@@ -46,8 +46,7 @@ bool drop(GateObject* gate, const Plan& plan, PyFrameObject* object) noexcept {
         return true;
     }
     const Ref kept = plan.python;
-    static PyObject* const name = PyUnicode_InternFromString("tell_rate_limit");
-    if (called(PyObject_CallMethodObjArgs(gate->rest, name, kept.get(), nullptr))) {
+    if (called(PyObject_CallMethodObjArgs(gate->rest, names::tell_rate_limit, kept.get(), nullptr))) {
         return true;
     }
     return settle(gate, plan, object != nullptr ? reinterpret_cast<PyObject*>(object) : Py_None);
@@ -86,9 +85,8 @@ bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* obje
             return true;
         }
         if (verdict == Verdict::kDefer) {
-            static PyObject* const holds = PyUnicode_InternFromString("holds");
             bool good = true;
-            const Ref answer = ask(gate, holds, plan, object, good);
+            const Ref answer = ask(gate, names::holds, plan, object, good);
             if (!answer || answer.get() != Py_True) {
                 return good;
             }
@@ -110,9 +108,8 @@ bool judge(GateObject* gate, const Plan& plan, Frame* frame, PyFrameObject* obje
             case Logpoint::End::kPython: break;
         }
     }
-    static PyObject* const admit = PyUnicode_InternFromString("admit");
     bool good = true;
-    ask(gate, admit, plan, object, good);
+    ask(gate, names::admit, plan, object, good);
     return good;
 }
 

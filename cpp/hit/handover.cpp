@@ -2,6 +2,7 @@
 
 #include "gate/counter.hpp"
 #include "hit/snapshot.hpp"
+#include "names.hpp"
 
 namespace tracepoints {
 
@@ -13,9 +14,8 @@ enum { kTakePlace, kGivePlaceBack, kArrived, kMark, kQueued, kDelivery, kObserve
 }  // namespace
 
 Handover::Handover(const HitParts& parts) : parts_(parts) {
-    static PyObject* const field = PyUnicode_InternFromString("way_in");
     const PendingError error;
-    way_ = Ref::steal(PyObject_GetAttr(parts.emitter.get(), field));
+    way_ = Ref::steal(PyObject_GetAttr(parts.emitter.get(), names::way_in));
     if (!way_ || !PyTuple_Check(way_.get()) || PyTuple_GET_SIZE(way_.get()) != kWays) {
         PyErr_Clear();
         way_.reset();
@@ -24,8 +24,7 @@ Handover::Handover(const HitParts& parts) : parts_(parts) {
 
 // Whether log records leave as such: else a hit within a span may have to become an event of it.
 bool Handover::takes_logs() const {
-    static PyObject* const field = PyUnicode_InternFromString("events_only");
-    const Ref only_events = Ref::steal(PyObject_GetAttr(part(kDelivery), field));
+    const Ref only_events = Ref::steal(PyObject_GetAttr(part(kDelivery), names::events_only));
     PyErr_Clear();
     return only_events.get() == Py_False;
 }

@@ -1,16 +1,22 @@
 #include "hit/labels.hpp"
 
+#include "names.hpp"
+
 namespace tracepoints {
 
+Ref thread_ident(const HitParts& parts) {
+    return Ref::steal(parts.get_ident.get() == Py_None ? PyLong_FromUnsignedLong(PyThread_get_thread_ident())
+                                                       : call_none(parts.get_ident.get()));
+}
+
 Ref thread_label(const HitParts& parts, PyObject* ident) {
-    static PyObject* const field = PyUnicode_InternFromString("_name");
     Ref name;
     const Ref thread = Ref::steal(dict_item(parts.threads.get(), ident));
     if (thread) {
         PyObject* const classes = parts.plain_threads.get();
         for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(classes) && !name; ++at) {
             if (reinterpret_cast<PyObject*>(Py_TYPE(thread.get())) == PyTuple_GET_ITEM(classes, at)) {
-                name = Ref::steal(PyObject_GenericGetAttr(thread.get(), field));
+                name = Ref::steal(PyObject_GenericGetAttr(thread.get(), names::thread_name));
             }
         }
     }
@@ -26,18 +32,16 @@ Ref thread_label(const HitParts& parts, PyObject* ident) {
 }
 
 Ref task_label(const HitParts& parts) {
-    static PyObject* const asyncio = PyUnicode_InternFromString("asyncio");
-    static PyObject* const running = PyUnicode_InternFromString("_get_running_loop");
     PyObject* const modules = PyImport_GetModuleDict();  // borrowed
     if (modules != nullptr && PyDict_CheckExact(modules)) {
-        const Ref module = Ref::steal(dict_item(modules, asyncio));
+        const Ref module = Ref::steal(dict_item(modules, names::asyncio));
         if (!module) {
             PyErr_Clear();
             return Ref::borrow(Py_None);
         }
         // Of a module whose attributes are those of any other.
         const Ref loop = PyModule_CheckExact(module.get())
-                             ? Ref::steal(dict_item(PyModule_GetDict(module.get()), running))
+                             ? Ref::steal(dict_item(PyModule_GetDict(module.get()), names::get_running_loop))
                              : Ref();
         if (loop && Py_TYPE(loop.get()) == &PyCFunction_Type) {
             const Ref now = Ref::steal(call_none(loop.get()));

@@ -6,6 +6,8 @@
 namespace tracepoints {
 
 // Each is null with an error.
+// What `thread_names.get_ident` says.
+Ref thread_ident(const HitParts& parts);
 // What `thread_names.thread_name` says of this thread, redacted.
 Ref thread_label(const HitParts& parts, PyObject* ident);
 // The asyncio task, redacted; None where there is none.

@@ -8,6 +8,7 @@
 #include "hit/labels.hpp"
 #include "hit/snapshot.hpp"
 #include "message/message.hpp"
+#include "names.hpp"
 
 namespace tracepoints {
 
@@ -57,7 +58,7 @@ PyObject* Logpoint::snapshot(const HitParts& parts, Frame* frame, PyObject* rend
     Ref function =
         Ref::steal(call_one(parts.function_name.get(), reinterpret_cast<PyObject*>(code_of(frame))));
     // No further with an error: what follows clears its own, and this one may be for the application.
-    Ref ident = Ref::steal(function ? PyLong_FromUnsignedLong(PyThread_get_thread_ident()) : nullptr);
+    Ref ident = function ? thread_ident(parts) : Ref();
     Ref thread = ident ? thread_label(parts, ident.get()) : Ref();
     Ref task = thread ? task_label(parts) : Ref();
     Ref made = task ? make.make() : Ref();
@@ -125,8 +126,7 @@ Logpoint::End Logpoint::hit(const Way& way, PyObject* plan, Frame* frame, PyFram
         return End::kDropped;
     }
     if (end == Handover::End::kTaken) {
-        static PyObject* const last_hit = PyUnicode_InternFromString("last_hit_ns");
-        if (PyObject_SetAttr(entry_.get(), last_hit, now.get()) == 0 && handover.observe(elapsed) &&
+        if (PyObject_SetAttr(entry_.get(), names::last_hit_ns, now.get()) == 0 && handover.observe(elapsed) &&
             (way.budget == nullptr || !way.budget->exhausted() ||
              Ref::steal(call_one(parts.poke.get(), id_.get())))) {
             return End::kTaken;
@@ -135,9 +135,8 @@ Logpoint::End Logpoint::hit(const Way& way, PyObject* plan, Frame* frame, PyFram
     const Ref error = Ref::steal(take_error());
     const Ref frame_object =
         Ref::borrow(reinterpret_cast<PyObject*>(object != nullptr ? object : current_frame_object()));
-    static PyObject* const fail = PyUnicode_InternFromString("fail");
     const Ref passes = Ref::steal(PyObject_CallMethodObjArgs(
-        way.rest, fail, plan, frame_object ? frame_object.get() : Py_None,
+        way.rest, names::fail, plan, frame_object ? frame_object.get() : Py_None,
         snapshot ? snapshot.get() : Py_None, error ? error.get() : Py_None, nullptr));
     if (!passes && !PyErr_ExceptionMatches(PyExc_RecursionError) &&
         !PyErr_ExceptionMatches(PyExc_MemoryError)) {

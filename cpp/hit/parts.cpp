@@ -9,8 +9,8 @@ namespace tracepoints {
 
 bool HitParts::fill(PyObject* parts) {
     Ref* const wanted[] = {
-        &snapshot, &governor, &emitter,     &span_parts, &observe,       &poke,      &function_name,
-        &label,    &labels,   &thread_name, &threads,    &plain_threads, &task_name,
+        &snapshot, &governor, &emitter,   &span_parts,  &observe, &poke,          &function_name,
+        &label,    &labels,   &get_ident, &thread_name, &threads, &plain_threads, &task_name,
     };
     constexpr Py_ssize_t count = sizeof(wanted) / sizeof(wanted[0]);
     if (!PyTuple_CheckExact(parts) || PyTuple_GET_SIZE(parts) != count) {
@@ -35,8 +35,9 @@ bool HitParts::fill(PyObject* parts) {
 }
 
 int HitParts::traverse(visitproc visit, void* arg) const {
-    for (const Ref* each : {&snapshot, &governor, &emitter, &span_parts, &observe, &poke, &function_name,
-                            &label, &labels, &thread_name, &threads, &plain_threads, &task_name}) {
+    for (const Ref* each :
+         {&snapshot, &governor, &emitter, &span_parts, &observe, &poke, &function_name, &label, &labels,
+          &get_ident, &thread_name, &threads, &plain_threads, &task_name}) {
         Py_VISIT(each->get());
     }
     return 0;

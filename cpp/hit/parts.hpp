@@ -22,6 +22,7 @@ struct HitParts {
     Ref function_name;  // of a code object
     Ref label;          // of the policy
     Ref labels;         // its memory: a dict
+    Ref get_ident;      // where that is not the interpreter's own (gevent's), else None
     Ref thread_name;    // of an ident
     Ref threads;        // ident → thread: `threading._active`
     Ref plain_threads;  // the classes whose threads have their name in ``_name``

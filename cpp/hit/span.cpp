@@ -1,5 +1,7 @@
 #include "hit/span.hpp"
 
+#include "names.hpp"
+
 namespace tracepoints {
 
 bool CurrentSpan::prepare(PyObject* parts) {
@@ -50,8 +52,7 @@ Ref CurrentSpan::trace() const noexcept {
 }
 
 Ref CurrentSpan::ids_of(PyObject* span) const noexcept {
-    static PyObject* const field = PyUnicode_InternFromString("_context");
-    const Ref ids = Ref::steal(PyObject_GenericGetAttr(span, field));
+    const Ref ids = Ref::steal(PyObject_GenericGetAttr(span, names::span_context));
     PyErr_Clear();
     if (!ids || Py_TYPE(ids.get()) != span_context_ || PyTuple_GET_SIZE(ids.get()) < 4) {
         return Ref();

@@ -274,6 +274,7 @@ PyObject* after_fork_in_child(PyObject*, PyObject*) {
     Busy::forget_guards();
     if (kFreeThreaded) {
         Reading::forget_others();
+        Table::renew();
         renew_live_tracers();
     }
     Py_RETURN_NONE;

@@ -1,8 +1,18 @@
 #include "hook/table.hpp"
 
+#include <mutex>
+#include <new>
+
 #include "hook/reading.hpp"
 
 namespace tracepoints {
+
+namespace {
+
+// Of all tables: there are few, and they change when somebody sets a probe. Who holds it calls nothing of Python.
+std::mutex changing;
+
+}  // namespace
 
 Table::~Table() {
     clear();
@@ -61,7 +71,7 @@ bool Table::set(const void* code, PyObject* lines) {
     }
     std::unique_ptr<const Bucket> before;
     {
-        const std::lock_guard<std::mutex> lock(changing_);
+        const std::lock_guard<std::mutex> lock(changing);
         std::atomic<const Bucket*>& held = buckets_[place(code)];
         auto next = std::make_unique<Bucket>();
         if (held.load() != nullptr) {
@@ -95,6 +105,10 @@ int Table::traverse(visitproc visit, void* arg) const {
         }
     }
     return 0;
+}
+
+void Table::renew() noexcept {
+    new (&changing) std::mutex();
 }
 
 void Table::clear() {

@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "ref.hpp"
@@ -33,6 +32,9 @@ public:
     int traverse(visitproc visit, void* arg) const;
     void clear();
 
+    // In a forked child, where a change that another thread had begun goes on no more: no table is being changed.
+    static void renew() noexcept;
+
 private:
     struct Line {
         int number;
@@ -50,7 +52,6 @@ private:
     }
 
     std::atomic<const Bucket*> buckets_[kBuckets] = {};
-    std::mutex changing_;
 };
 
 }  // namespace tracepoints

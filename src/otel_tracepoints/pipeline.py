@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import threading
 import time
 from types import CodeType, FrameType
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
@@ -26,9 +25,8 @@ from otel_tracepoints.interrupts import is_for_application
 from otel_tracepoints.limits import Governor, HitBudget, PauseClock, TokenBucket
 from otel_tracepoints.model import Snapshot
 from otel_tracepoints.probes.registry import Counts, Entry, LastError
-from otel_tracepoints.thread_names import task_name, thread_name
+from otel_tracepoints.thread_names import get_ident, task_name, thread_name
 
-_get_ident = threading.get_ident
 _now = time.monotonic
 
 
@@ -109,7 +107,7 @@ class Gate:
         if plan is None or plan.budget.exhausted:
             return
         counts = self._counts
-        thread = _get_ident()
+        thread = get_ident()
         if thread in BUSY and (thread in GUARDED or _inside_a_hit()):
             next(counts.reentrant)
             return
@@ -247,7 +245,7 @@ class Gate:
         snapshot.timestamp_ns = time.time_ns()
         snapshot.tags = plan.shown_tags
         snapshot.condition = plan.shown_condition
-        snapshot.thread_id = _get_ident()
+        snapshot.thread_id = get_ident()
         snapshot.thread_name = services.policy.label(thread_name(snapshot.thread_id))
         task = task_name()
         if task is not None:

@@ -9,6 +9,8 @@ from typing import Any, Callable, Optional, Tuple
 from otel_tracepoints.interrupts import is_from_signal
 from otel_tracepoints.introspect import instance_dict
 
+#: Whose hit it is. gevent's, which tells greenlets apart, where it came before the agent.
+get_ident: Callable[[], int] = threading.get_ident
 _MAIN: type = type(threading.main_thread())
 #: Their instances have their name in ``_name``.
 PLAIN_THREADS: Tuple[type, ...] = (threading.Thread, _MAIN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import threading
 import time
@@ -385,34 +386,65 @@ def test_tables_change_while_they_are_read() -> None:
     assert not missed and hits
 
 
+def _in_children(forks: int, work: Callable[[Any, int], None], child: Callable[[Any], bool]) -> None:
+    """What forked children say, while threads of the parent work on a table.
+
+    Nothing is shared by closures: without the GIL a thread that reads a cell locks it, and a child that is
+    forked at that moment waits for ever, in the interpreter.
+    """
+    table, over = native.Table(), threading.Event()
+
+    def run(table: Any, over: threading.Event, work: Callable[[Any, int], None], number: int) -> None:
+        while not over.is_set():
+            work(table, number)
+
+    threads = [threading.Thread(target=run, args=(table, over, work, number)) for number in (1, 2, 3, 4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(forks):
+            pid = os.fork()
+            if not pid:
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(10)  # which ends it
+                native.after_fork_in_child()
+                os._exit(0 if child(table) else 1)
+            assert os.waitpid(pid, 0)[1] == 0
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
     """Threads that were reading a table when the process forked do not make each change there 50 ms longer."""
-    table, disable = native.Table(), object()
-    on_line = native.line_callback(table, disable)
-    code = test_a_forked_child_waits_for_no_thread_of_its_parent.__code__
-    over = threading.Event()
 
-    def read() -> None:
-        while not over.is_set():
-            on_line(code, 1)
+    def read(table: Any, _: int) -> None:
+        native.line_callback(table, None)(_in_children.__code__, 1)
 
-    threads = [threading.Thread(target=read) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for _ in range(5):
-        child = os.fork()
-        if not child:
-            native.after_fork_in_child()
-            begin = time.monotonic()
-            for _ in range(20):
-                table[id(code)] = {1: ()}
-                table.pop(id(code), None)
-            os._exit(0 if time.monotonic() - begin < 0.5 else 1)
-        assert os.waitpid(child, 0)[1] == 0
-    over.set()
-    for thread in threads:
-        thread.join()
+    def change(table: Any) -> bool:
+        begin = time.monotonic()
+        for _ in range(20):
+            table[id(_in_children.__code__)] = {1: ()}
+            table.pop(id(_in_children.__code__), None)
+        return time.monotonic() - begin < 0.5
+
+    _in_children(5, read, change)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_child_waits_for_no_change_of_its_parent() -> None:
+    """A table that other threads were changing when the process forked can be changed in the child."""
+
+    def change(table: Any, number: int) -> None:
+        table[64 * number] = {line: () for line in range(50)}
+
+    def change_once(table: Any) -> bool:
+        table[64] = {1: ()}
+        return True
+
+    _in_children(30, change, change_once)
 
 
 def test_a_compiled_counter_gives_each_number_once() -> None:

@@ -18,7 +18,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from tests.support import hit_rig
 from tests.support.otlp_receiver import closed_port
 
+from otel_tracepoints import pipeline
 from otel_tracepoints.config import Settings
+from otel_tracepoints.debugger import gating
 from otel_tracepoints.emission import Emitter
 from otel_tracepoints.emission.spans import span_parts
 from otel_tracepoints.limits import Governor, HitBudget
@@ -32,10 +34,16 @@ TRACER = TracerProvider().get_tracer("app")
 class Watched(Emitter):
     """Counts what came by way of Python."""
 
-    calls = 0
+    def __init__(self, *given: Any) -> None:
+        self._calls: List[None] = []
+        super().__init__(*given)
+
+    @property
+    def calls(self) -> int:
+        return len(self._calls)
 
     def submit(self, *given: Any) -> bool:
-        self.calls += 1
+        self._calls.append(None)
         return super().submit(*given)
 
 
@@ -283,7 +291,10 @@ def test_the_first_hit_of_a_forked_child_starts_its_threads() -> None:
         assert to.calls == 1 and to.way_in is not None
         compiled.hit()
         assert to.calls == 1 and [hit["sequence"] for hit in shown(to)] == [1, 2]
-    assert not [each.name for each in threading.enumerate() if each.name.startswith("otel-tracepoints")]
+    for each in threading.enumerate():
+        if each.name.startswith("otel-tracepoints"):
+            each.join(10)
+            assert not each.is_alive(), each.name
 
 
 def test_a_hit_becomes_an_event_where_no_log_record_leaves() -> None:
@@ -344,12 +355,23 @@ def test_a_governor_says_what_is_wrong() -> None:
         native.Governor(1).spend("much")
 
 
+def test_a_greenlet_is_told_as_python_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where threads were replaced before the agent came, a hit has the ident and name that those gave."""
+    shown = threading.Thread(name="greenlet 7")
+    monkeypatch.setitem(threading._active, 77, shown)  # type: ignore[attr-defined]
+    for module in (gating, pipeline):
+        monkeypatch.setattr(module, "get_ident", lambda: 77)
+    for module in (native, None):
+        snapshot = hit_rig.rig(module).hit()
+        assert snapshot is not None and (snapshot.thread_id, snapshot.thread_name) == (77, "greenlet 7")
+
+
 def test_gates_want_compiled_parts() -> None:
     """What is none of `debugger.gating` is refused when a gate is made, not at its first hit."""
     with pytest.raises(TypeError, match="tuple of so many"):
         native.HitParts((1, 2))
     with pytest.raises(TypeError, match="compiled governor"):
-        native.HitParts(tuple(range(13)))
+        native.HitParts(tuple(range(14)))
     with pytest.raises(TypeError, match="parts of its hits"):
         native.Gate(object(), object(), ())
     with pytest.raises(TypeError, match="compiled hit budget"):

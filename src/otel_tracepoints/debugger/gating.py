@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from typing import Any, Optional, Protocol, Tuple, Union
 
+from otel_tracepoints import unpatched
 from otel_tracepoints.emission.spans import span_parts
 from otel_tracepoints.engine.base import Engine, Handler
 from otel_tracepoints.limits import Governor, TokenBucket
 from otel_tracepoints.model import RateLimit, Snapshot
 from otel_tracepoints.pipeline import Gate, HitServices, Plan
 from otel_tracepoints.probes.registry import IN_PYTHON, Counting, Counts
-from otel_tracepoints.thread_names import PLAIN_THREADS, redacted_task_name, thread_name
+from otel_tracepoints.thread_names import PLAIN_THREADS, get_ident, redacted_task_name, thread_name
 
 
 class CompiledGate(Protocol):
@@ -84,6 +85,7 @@ def _hit_parts(services: HitServices) -> Tuple[Any, ...]:
         services.function_name,
         policy.label,
         policy.labels,
+        None if get_ident is unpatched.get_ident else get_ident,
         thread_name,
         threading._active,  # type: ignore[attr-defined]
         PLAIN_THREADS,
