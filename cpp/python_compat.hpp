@@ -761,10 +761,16 @@ bool watch_code() {
                return 0;
            }) >= 0;
 }
+inline int64_t interpreter_id() {
+    return PyInterpreterState_GetID(PyInterpreterState_Get());
+}
 #else
 template <void (*told)() noexcept>
 bool watch_code() {
     return false;
+}
+inline int64_t interpreter_id() {
+    return 0;
 }
 #endif
 

@@ -22,21 +22,23 @@ public:
     Tree(NodePtr root, int parts) noexcept : root_(std::move(root)), work_(kWork - kEach * parts) {}
 
     Verdict test(Frame* frame) const noexcept override {
-        PyCodeObject* const code = code_of(frame);
-        if (!has_slots(code)) {
-            return Verdict::kDefer;
-        }
-        const Verdict seen = root_->glance(frame, code);
+        const Verdict seen = Tree::glance(frame);
         if (seen != Verdict::kDefer) {
             return seen;
         }
+        PyCodeObject* const code = code_of(frame);
         // What is looked up from here on may clear an error: not one that is on its way already.
-        if (PyErr_Occurred() != nullptr) {
+        if (!has_slots(code) || PyErr_Occurred() != nullptr) {
             return Verdict::kDefer;
         }
         Scene scene(frame, code, work_);
         const Verdict verdict = root_->decide(scene);
         return failed() ? Verdict::kDefer : verdict;
+    }
+
+    Verdict glance(Frame* frame) const noexcept override {
+        PyCodeObject* const code = code_of(frame);
+        return has_slots(code) ? root_->glance(frame, code) : Verdict::kDefer;
     }
 
     bool evaluate(Frame* frame, Value& out) const noexcept override {
@@ -66,29 +68,58 @@ private:
     const int work_;
 };
 
-// For tests: the verdict in a frame, None where Python is asked.
-PyObject* decide(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    if (count != 2 || !PyFrame_Check(arguments[1])) {
-        PyErr_SetString(PyExc_TypeError, "decide(lowered, frame)");
-        return nullptr;
-    }
-    const std::unique_ptr<Condition> condition = Condition::make(arguments[0]);
-    if (!condition) {
+// For tests: conditions without a gate. They are kept, since a condition remembers where it found its names.
+constexpr const char* kCapsule = "otel_tracepoints.condition";
+
+void forget(PyObject* capsule) {
+    delete static_cast<Condition*>(PyCapsule_GetPointer(capsule, kCapsule));
+}
+
+PyObject* condition(PyObject*, PyObject* lowered) {
+    std::unique_ptr<Condition> made = Condition::make(lowered);
+    if (!made) {
         if (PyErr_Occurred() != nullptr) {
             return nullptr;
         }
         Py_RETURN_NONE;
     }
-    const Verdict verdict = condition->test(frame_of(reinterpret_cast<PyFrameObject*>(arguments[1])));
+    PyObject* capsule = PyCapsule_New(made.get(), kCapsule, forget);
+    if (capsule != nullptr) {
+        static_cast<void>(made.release());
+    }
+    return capsule;
+}
+
+using Way = Verdict (Condition::*)(Frame*) const noexcept;
+
+template <Way way>
+PyObject* told(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 2 || !PyFrame_Check(arguments[1])) {
+        PyErr_SetString(PyExc_TypeError, "a condition and a frame");
+        return nullptr;
+    }
+    const auto* const made = static_cast<const Condition*>(PyCapsule_GetPointer(arguments[0], kCapsule));
+    if (made == nullptr) {
+        return nullptr;
+    }
+    const Verdict verdict = (made->*way)(frame_of(reinterpret_cast<PyFrameObject*>(arguments[1])));
     if (verdict == Verdict::kDefer) {
         Py_RETURN_NONE;
     }
     return PyBool_FromLong(verdict == Verdict::kTrue);
 }
 
+template <Way way>
+PyCFunction telling() {
+    return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(told<way>));
+}
+
 PyMethodDef functions[] = {
-    {"decide", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(decide)), METH_FASTCALL,
-     "decide(lowered, frame): the truth of a condition, or None where only Python can tell it."},
+    {"condition", condition, METH_O, "condition(lowered): None where nothing of it can be told here."},
+    {"decide", telling<&Condition::test>(), METH_FASTCALL,
+     "decide(condition, frame): the truth of a condition, or None where only Python can tell it."},
+    {"glance", telling<&Condition::glance>(), METH_FASTCALL,
+     "glance(condition, frame): as far as a look at one variable tells it."},
     {nullptr, nullptr, 0, nullptr},
 };
 

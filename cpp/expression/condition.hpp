@@ -27,6 +27,9 @@ public:
     // raises nothing. From any thread. It runs no code of the application, except that up to 3.11 a list or
     // tuple that is made (of `x[a:b]`, of `args`) may be the one that starts a garbage collection.
     virtual Verdict test(Frame* frame) const noexcept = 0;
+    // What a look at one slot tells of it; defers for all that takes more. Neither looks at an error nor sets
+    // one.
+    virtual Verdict glance(Frame* frame) const noexcept = 0;
     // The value; false where Python is to be asked. As harmless as `test`.
     virtual bool evaluate(Frame* frame, Value& out) const noexcept = 0;
 };

@@ -9,8 +9,9 @@
 
 namespace tracepoints {
 
-// What `Comparison` tries first, since most conditions are `qty > 100` or `status == 'paid'`. It answers only
-// where both are exactly of one builtin type, as everything else here would.
+// What `Comparison` tries first, since most conditions are `qty > 100` or `status == 'paid'`. It answers
+// where the value is exactly an int of one digit, a float or a str, and the constant is one that it can be
+// held against without a call; for `is`, whatever the value, but for a cell.
 class Glance {
 public:
     // Of a comparison; one that never answers where that has another form.

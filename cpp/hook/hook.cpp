@@ -100,8 +100,11 @@ PyObject* on_line(PyObject* self, PyObject* const* arguments, size_t count, PyOb
     }
     const Table& table = table_of(callback->table);
     long long number = 0;
-    if (!small_integer(arguments[1], number)) {
+    if (!PyLong_Check(arguments[1]) || !small_integer(arguments[1], number)) {
         number = PyLong_AsLong(arguments[1]);
+        if (number == -1 && PyErr_Occurred() != nullptr) {
+            return nullptr;
+        }
     }
     const auto line = static_cast<int>(number);
     Ref handlers = table.find(arguments[0], line);

@@ -9,7 +9,8 @@ namespace tracepoints {
 
 namespace {
 
-// Of all tables: there are few, and they change when somebody sets a probe. Who holds it calls nothing of Python.
+// Of all tables: there are few, and they change when somebody sets a probe. Who holds it calls nothing of
+// Python.
 std::mutex changing;
 
 }  // namespace

@@ -32,7 +32,8 @@ public:
     int traverse(visitproc visit, void* arg) const;
     void clear();
 
-    // In a forked child, where a change that another thread had begun goes on no more: no table is being changed.
+    // In a forked child, where a change that another thread had begun goes on no more: no table is being
+    // changed.
     static void renew() noexcept;
 
 private:

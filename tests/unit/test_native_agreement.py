@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import collections
 import decimal
+import functools
 import os
 import sys
+import sysconfig
 import types
 from types import FrameType
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -42,19 +44,32 @@ from otel_tracepoints.expression import parse_condition
 
 native = pytest.importorskip("otel_tracepoints.engine._native", reason="the compiled module is not built")
 
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 EXAMPLES = int(os.environ.get("TRACEPOINTS_EXAMPLES", "300"))
 some_global = 5
+
+
+@functools.lru_cache(maxsize=512)
+def compiled(text: str) -> Any:
+    """Kept as a probe's is, since it remembers where it found its variables; None where none of it is native."""
+    return native.condition(parse_condition(text).lowered)
+
+
+def decide(text: str, frame: FrameType) -> Optional[bool]:
+    """What the compiled hit path says of a condition, None where it leaves it to Python."""
+    condition = compiled(text)
+    return None if condition is None else native.decide(condition, frame)
 
 
 def both(text: str, frame: FrameType) -> Any:
     """The native verdict, after a look that it is Python's if there is one, before Python has asked and after."""
     condition = parse_condition(text)
-    first = native.decide(condition.lowered, frame)
+    first = decide(text, frame)
     try:
         expected: Any = condition.test(frame)
     except EvaluationError as error:
         expected = error.code
-    second = native.decide(condition.lowered, frame)
+    second = decide(text, frame)
     assert first is None or first is expected, (text, first, expected)
     assert second is None or second is expected, (text, second, expected)
     return second
@@ -288,10 +303,10 @@ many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list
 #: What the shortest way through a condition has to tell apart: around the lengths that it takes, and its types.
 EDGES: List[Any] = [
     None, True, False, 0, 1, 100, 2**15, 2**30 - 1, 2**30, 2**53, 2**53 + 1, 2**63, 2**64, 0.0, 1.0, 100.0, 99.5, 2.0**53, 1e308,
-    "", "a", "b", "ab", "a\0", "\xe4", "\u20ac", "\U0001f600", "a\u20ac", "a\u0100", "a" * 512, "a" * 513, "a" * 511 + "b", "\u20ac" * 512,
+    -1, -(2**30) + 1, -(2**30), -(2**53) - 1, -5.0, -0.0, float("inf"), "", "a", "b", "ab", "a\0", "\xe4", "\u20ac", "\U0001f600", "a\u20ac", "a\u0100", "a" * 512, "a" * 513, "a" * 511 + "b", "\u20ac" * 512,
 ]  # fmt: skip
 MORE = [
-    -1, -(2**30), -(2**53) - 1, -0.0, float("inf"), float("nan"), Number(100), Text("a"), Real(1.0), Level.HIGH, Status.PAID, Comparing(),
+    float("nan"), float("-inf"), Number(100), Text("a"), Real(1.0), Level.HIGH, Status.PAID, Comparing(),
     decimal.Decimal(1), b"a", [1], properties, len,
 ]  # fmt: skip
 
@@ -306,28 +321,53 @@ def alone(a: Any) -> FrameType:
     return sys._getframe()
 
 
+def second(b: Any, a: Any = None) -> FrameType:
+    """A frame whose ``a`` is not the first variable, which looks much the same."""
+    a, b = b, a
+    return sys._getframe()
+
+
+def spelled(constant: Any) -> str:
+    return "1e999" if constant == float("inf") else repr(constant)
+
+
+def is_told(relation: str, constant: Any, value: Any) -> bool:
+    """Whether a look at the variable alone is to tell (`cpp/expression/glance.hpp`)."""
+    if relation.startswith("is"):
+        return constant is None or type(constant) is bool
+    if type(constant) is str:
+        return relation in ("==", "!=") and type(value) is str and len(constant) <= 512
+    if type(constant) is float:
+        return type(value) is float
+    if type(constant) is not int or abs(constant) >= 2**30:
+        return False
+    return type(value) is float or (type(value) is int and abs(value) < 2**30)
+
+
 @pytest.mark.parametrize("relation", "== != < <= > >= is".split() + ["is not"])
 def test_a_variable_against_a_constant(relation: str) -> None:
     """The commonest conditions say what Python says, on either side of each length and type that is told at a glance."""
-    frames = [make(value) for value in EDGES + MORE for make in (alone, held)]
-    decided = 0
+    frames = [(make, value, make(value)) for value in EDGES + MORE for make in (alone, second, held)]
     with untouched():
         for constant in EDGES:
-            single = f"a {relation} {constant!r}"
+            single = f"a {relation} {spelled(constant)}"
             for text in (single, f"not {single}", f"{single} < 7", f"{single} and a is not None"):
                 try:
                     condition = parse_condition(text)
                 except InvalidExpression:
                     continue
-                for frame in frames:
-                    verdict = native.decide(condition.lowered, frame)
+                for make, value, frame in frames:
                     try:
                         expected: Any = condition.test(frame)
                     except EvaluationError as error:
                         expected = error.code
-                    assert verdict is None or verdict is expected, (text, frame.f_locals, verdict, expected)
-                    decided += verdict is not None
-    assert decided > 100
+                    verdict = decide(text, frame)
+                    assert verdict is None or verdict is expected, (text, value, verdict, expected)
+                    if text == single and make is not held and not FREE_THREADED:
+                        # Now it knows where the variable is.
+                        seen = native.glance(compiled(text), frame)
+                        told = is_told(relation, constant, value)
+                        assert seen is (expected if told else None), (text, value, seen)
 
 
 @pytest.mark.timeout(36_000)

@@ -35,10 +35,8 @@ from tests.support.condition_values import (
 from tests.support.hostile import TOUCHED, untouched
 from tests.unit import test_expression_safety as safety
 from tests.unit.test_expression_vectors import frame_with
-from tests.unit.test_native_agreement import both
+from tests.unit.test_native_agreement import both, compiled, decide
 from tests.unit.vectors.expressions import VECTORS
-
-from otel_tracepoints.expression import parse_condition
 
 native = pytest.importorskip("otel_tracepoints.engine._native", reason="the compiled module is not built")
 
@@ -334,7 +332,7 @@ def test_planted_keys_that_fail() -> None:
         ("locals.x == 1", "locals"),
     ]:
         frame, kept = function(Failing(name))
-        assert native.decide(parse_condition(text).lowered, frame) is None
+        assert decide(text, frame) is None
         del frame, kept
 
 
@@ -410,11 +408,12 @@ def test_generators() -> None:
 
 def test_one_condition_in_many_codes() -> None:
     """A condition remembers where a name was, and is right in a code that has another there."""
-    condition = parse_condition("a == 1 and z == 26")
-    for number in range(60):
-        names: Dict[str, Any] = {chr(ord("a") + (each + number) % 26): each for each in range(26)}
-        names.update(a=1, z=26)
-        assert native.decide(condition.lowered, frame_with(names)) is True
+    for text in ("a == 1 and z == 26", "a == 1", "z == 26", "not z == 1"):
+        for number in range(60):
+            names: Dict[str, Any] = {chr(ord("a") + (each + number) % 26): each for each in range(26)}
+            names.update(a=1, z=26)
+            for _ in range(2):
+                assert both(text, frame_with(names)) is True
 
 
 def test_long_conditions_are_for_python() -> None:
@@ -457,14 +456,18 @@ def test_budget_of_equal_sequences(text: str, size: int) -> None:
 
 def test_what_is_not_lowered_is_refused() -> None:
     """Data that `lower` never makes are a ValueError, and a root that is None is no condition."""
-    frame = frame_with({"a": 1})
-    assert native.decide(None, frame) is None
+    assert native.condition(None) is None
+    for ask in (native.decide, native.glance):
+        with pytest.raises(ValueError, match="Capsule"):
+            ask(("name", "a", None), sys._getframe())
+        with pytest.raises(TypeError, match="a condition and a frame"):
+            ask(None)
     for wrong in (
         (), 1, ("nothing", None), ("name", 1, None), ("compare", None, 1), ("compare", None, (("=", None),)), ("and", 1), ("and", ()), ("or", ()),
         ("isinstance", None, (1,), True), ("compare",), ("min", ()), ("max", None), ("section", None, 1), ("local", 1), ("argument", 1), ("attribute", None, 5), ("isinstance", None, 1, True),
     ):  # fmt: skip
         with pytest.raises(ValueError, match="lowered"):
-            native.decide(wrong, frame)
+            native.condition(wrong)
 
 
 def test_flags_of_decimals() -> None:
@@ -482,7 +485,6 @@ def test_flags_of_decimals() -> None:
 @pytest.mark.parametrize("text", safety.UNARY + safety.BINARY)
 def test_nothing_hostile_runs(text: str) -> None:
     """No condition runs code of any hostile value natively, whichever stands in its variables."""
-    condition = parse_condition(text)
     safety.KeyLikeString.armed = safety.NumberKey.armed = True
     try:
         others = safety.SUBJECTS if text in safety.BINARY else [None]
@@ -490,7 +492,7 @@ def test_nothing_hostile_runs(text: str) -> None:
             for y in others:
                 frame = safety.frame(x, y)
                 with untouched():
-                    native.decide(condition.lowered, frame)
+                    decide(text, frame)
     finally:
         safety.KeyLikeString.armed = safety.NumberKey.armed = False
         del TOUCHED[:]
@@ -506,15 +508,17 @@ def test_no_reference_is_kept(text: str) -> None:
         *inside, box, Slotted(box), Row(box, inside[0]), dict.fromkeys(["k", "name", 5], box), {1: box, 2.5: inside[2]}, [box, inside[0]], (box,),
         {inside[0], inside[3]}, "k" * 5, 10**30, 1234.5, *safety.SUBJECTS[:12],
     ]  # fmt: skip
-    lowered = parse_condition(text).lowered
+    condition = compiled(text)
+    if condition is None:
+        return
     names = "qty a b c d k l t s f n m x y user items flag self".split()
     for value in values:
         frame = frame_with(dict.fromkeys(names, value))
-        watched = [*values, frame, lowered]
-        native.decide(lowered, frame)
+        watched = [*values, frame, condition]
+        native.decide(condition, frame)
         before = [sys.getrefcount(each) for each in watched]
         for _ in range(20):
-            native.decide(lowered, frame)
+            native.decide(condition, frame)
         assert [sys.getrefcount(each) for each in watched] == before
 
 
@@ -562,10 +566,9 @@ def test_containers_that_change() -> None:
             "any(l[::-1])",
             "len(args[1][:20]) == 5",
         ]
-        lowered = [parse_condition(text).lowered for text in texts]
         for _ in range(3_000):
-            for each in lowered:
-                assert native.decide(each, frame) in (True, False, None)
+            for each in texts:
+                assert decide(each, frame) in (True, False, None)
     finally:
         stop.set()
         for thread in threads:

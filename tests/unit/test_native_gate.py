@@ -386,6 +386,17 @@ def test_tables_change_while_they_are_read() -> None:
     assert not missed and hits
 
 
+def test_a_line_is_a_number() -> None:
+    """Who calls the callback with something else hears of it."""
+    on_line = native.line_callback(native.Table(), native)
+    assert on_line(_in_children.__code__, 7) is native and on_line(_in_children.__code__, True) is native
+    for wrong in ("x", None, (1, 2), 1.5, object()):
+        with pytest.raises(TypeError):
+            on_line(_in_children.__code__, wrong)
+    with pytest.raises(OverflowError):
+        on_line(_in_children.__code__, 2**70)
+
+
 def _in_children(forks: int, work: Callable[[Any, int], None], child: Callable[[Any], bool]) -> None:
     """What forked children say, while threads of the parent work on a table.
 

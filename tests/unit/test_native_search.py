@@ -361,38 +361,3 @@ def test_code_that_is_made_is_counted() -> None:
     thread.start()
     thread.join()
     assert native.codes_made() == made + 2
-
-
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="nobody counts code here")
-def test_without_generations_nothing_is_searched_until_code_is_made(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    """Where there is no telling what is young, a file that was searched is searched again when there is new code."""
-    monkeypatch.setattr(generations, "age", lambda: None)
-    resolver, searched = Resolver(native=native), []
-    passes = resolver._passes
-    whole = passes.whole
-    monkeypatch.setattr(passes, "whole", lambda *args: searched.append(1) or whole(*args))
-    file, kept = str(tmp_path / "counted.py"), []
-
-    def run(line: int) -> None:
-        names: Dict[str, Any] = {}
-        exec(compile("\n" * line + "def work():\n    return 1\n", file, "exec"), names)
-        kept.append(names["work"])
-
-    run(0)
-    late = compile("\n" * 20 + "def late():\n    return 1\n", file, "exec")
-    assert [site.code for site in resolver.resolve(file, 2).sites] == [kept[0].__code__]
-    for _ in range(3):
-        assert resolver.resolve(file, 2).sites
-    assert len(searched) == 1 and resolver.owes
-    run(10)
-    assert [site.code for site in resolver.resolve(file, 12).sites] == [kept[1].__code__]
-    assert len(searched) == 2
-    # Of code that was there before the search, and is found only now, the next look at everything tells.
-    names: Dict[str, Any] = {}
-    exec(late, names)
-    resolver.take_fresh()
-    resolver.look_everywhere([file])
-    assert resolver.take_fresh() == {file} and not resolver.owes
-    assert [site.code for site in resolver.resolve(file, 22).sites] == [names["late"].__code__]

@@ -4,7 +4,8 @@ A look goes through as little as will do. While nothing young has become old (`M
 what is young is new; where there is no telling, nothing is while no code is made (`Passes.made`).
 In a small process everything is gone through otherwise. In a large one the file that is asked for is
 looked at by way of its modules, which misses only code that was exec-ed by hand: then, as after a
-look that went through nothing, something is `owed`, until `census` is called with ``whole``.
+look that went through nothing, something is `owed`, until `Census.whole` is called. Nobody is refused
+after such a look (`Census.guessed`): one with ``surely`` goes before.
 
 Control path: its callers take turns.
 """
@@ -34,6 +35,11 @@ _MAX_KEPT = 8
 
 #: Seconds for which what is young is searched only, by who may miss what was made and aged meanwhile.
 PATIENCE = 1.0
+#: Seconds after which everything is looked through again for files that were not, though no code was
+#: made: for further copies of lines that have code already, of functions made late of old code.
+_LATE = 60.0
+#: The part of the time that looks before refusals may take.
+_SHARE = 0.1
 
 
 class _Search(NamedTuple):
@@ -48,14 +54,14 @@ class _Search(NamedTuple):
         age = self.mark.age
         return age is not None and (age == before.mark.age or self.at - before.at < patience)
 
-    def brings_nothing(self, before: Optional[_Search]) -> bool:
-        """Whether no code was made since then, where there is no telling what is young."""
-        return (
-            before is not None
-            and self.mark.age is None
-            and self.made is not None
-            and self.made == before.made
-        )
+    def brings_nothing(self, before: Optional[_Search], patience: float = 0.0) -> bool:
+        """Whether no code was made since then, where there is no telling what is young.
+
+        ``patience``: Nor is that long ago. Who pays nothing that is owed learns of the rest so late.
+        """
+        if before is None or self.mark.age is not None or self.made is None:
+            return False
+        return self.made == before.made and (not patience or self.at - before.at < patience)
 
 
 class Census:
@@ -92,34 +98,44 @@ class Census:
         self._fresh: Set[str] = set()
         #: Whether some code may have been missed.
         self.owed = False
+        #: Whether the last look may have missed some of its file.
+        self.guessed = False
+        self._paid: Optional[_Search] = None
+        self._sure_again = 0.0
         #: Seconds that the last look at everything took.
         self.cost = 0.0
 
-    def look(self, path: str, others: Collection[str] = ()) -> FileCode:
+    def look(self, path: str, others: Collection[str] = (), surely: bool = False) -> FileCode:
         """The code of a file; where that costs nothing, new code of others is taken note of as well.
 
         Args:
             path: A real path, or the made-up name of exec-ed code.
             others: Files with probes.
+            surely: Not by a short way, which misses what had been made before and was out of sight.
         """
         search = self._now()
         wanted = {path, *others}
         modules = self._modules.of(path)
-        if search.brings_nothing(self._searches.get(path)):
-            # But what had been made then, and was out of sight, may be found now.
-            self.owed = True
+        self.guessed = not surely and search.brings_nothing(self._searches.get(path), self._patience)
+        if self.guessed:
+            paid = self._paid
+            self.owed = self.owed or paid is None or paid.made != search.made or search.at - paid.at > _LATE
             self._take(path, [], modules)
             return self._files[path]
         names = FileNames(wanted, self._paths, self._sources)
         stale = {each for each in wanted if self._is_stale(each, search)}
+        searched = {path}
         roots: Dict[str, List[Root]] = {}
-        if stale and (self._small or (path in stale and not modules)):
+        if surely or (stale and (self._small or (path in stale and not modules))):
             self._sort(names, self._everything(names, modules), roots)
+            if search.mark.age is not None:
+                # Else another file that counts as searched would not be gone through again, and what
+                # only its own namespaces lead to was not looked for.
+                searched |= stale
         elif path in stale:
             names = FileNames({path}, self._paths, self._sources)
             self._sort(names, heap.near(_namespaces(modules), names.__contains__).roots, roots)
-            self.owed = True
-            stale = {path}
+            self.owed = self.guessed = True
         else:
             searches = [self._searches[each] for each in wanted - stale]
             since = min(searches, key=lambda search: search.at).mark
@@ -130,17 +146,28 @@ class Census:
                     self._searches.pop(each, None)
                 return self.look(path, others)
             self._sort(names, young.roots, roots)
+            self.guessed = self.owed
             self.owed = self.owed or bool(stale)
-            stale = set()
+            searched = set()
         self._sort(names, heap.running(names.__contains__), roots)
         self._sort(names, heap.behind(_namespaces(modules), names.__contains__), roots)
         for each, found in roots.items():
             if each != path:
                 self._admit(each, found)
         self._take(path, roots.get(path, []), modules)
-        self._searches.update(dict.fromkeys(stale, search))
+        self._searches.update(dict.fromkeys(searched, search))
         self._forget_some(wanted)
         return self._files[path]
+
+    def look_again(self, path: str, others: Collection[str] = ()) -> FileCode:
+        """After a look that `guessed`: a sure one, unless such looks take more than a tenth of the time."""
+        if time.monotonic() < self._sure_again:
+            return self._files[path]
+        started = time.monotonic()
+        code = self.look(path, others, surely=True)
+        ended = time.monotonic()
+        self._sure_again = ended + (ended - started) / _SHARE
+        return code
 
     def whole(self, paths: Collection[str]) -> None:
         """Go through everything for the code of these files."""
@@ -149,13 +176,19 @@ class Census:
         names = FileNames(set(paths), self._paths, self._sources)
         modules = self._modules.among(set(paths))
         roots: Dict[str, List[Root]] = {}
-        self._sort(names, self._everything(names, ()), roots)
+        every = [
+            module
+            for loaded in modules.values()
+            for module in loaded
+            if heap.has_own_builtins(module.namespace)
+        ]
+        self._sort(names, self._everything(names, every), roots)
         self._sort(names, heap.running(names.__contains__), roots)
         for path in paths:
             self._sort(names, heap.behind(_namespaces(modules.get(path, ())), names.__contains__), roots)
             self._take(path, roots.get(path, []), modules.get(path, []))
             self._searches[path] = search
-        self.owed = False
+        self.owed, self._paid = False, search
         self.cost = time.thread_time() - started
 
     def take_fresh(self) -> Set[str]:
@@ -171,6 +204,8 @@ class Census:
         """Every ``co_filename`` of live code; for ``patience``, see the class."""
         search = self._now()
         before = self._names_search
+        if patience and search.brings_nothing(before):
+            return list(self._names)
         if before is not None and search.follows(before, patience):
             names, is_complete = self._passes.file_names(before.mark)
             if is_complete or search.at - before.at < patience:

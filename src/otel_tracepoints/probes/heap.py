@@ -19,6 +19,7 @@ collector is asked for those that do.
 
 from __future__ import annotations
 
+import builtins
 import gc
 import itertools
 import operator
@@ -83,6 +84,12 @@ def whole(is_wanted: IsWanted, namespaces: Sequence[Dict[str, Any]] = ()) -> Pas
         namespaces: Globals whose functions may have builtins of their own.
     """
     return _pass(all_runnable(namespaces), is_wanted)
+
+
+def has_own_builtins(namespace: Dict[str, Any]) -> bool:
+    """Whether the functions of these globals have others than the interpreter's."""
+    given = namespace.get("__builtins__", builtins)
+    return given is not builtins and given is not builtins.__dict__
 
 
 def young(is_wanted: IsWanted, mark: Mark) -> Pass:

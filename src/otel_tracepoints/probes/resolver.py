@@ -8,6 +8,7 @@ strong reference to what it finds.
 from __future__ import annotations
 
 import bisect
+import functools
 import types
 from typing import Any, Callable, Collection, Dict, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -116,7 +117,9 @@ class Resolver:
             others: Other files with probes: `take_fresh` tells what code of theirs is new.
         """
         self._names.prepare(self.modules.all)
-        return self._within(path, self._census.look(path, others))
+        code = self._census.look(path, others)
+        again = functools.partial(self._census.look_again, path, others) if self._census.guessed else None
+        return self._within(path, code, again)
 
     def seen(self, path: str) -> Callable[[int], Resolution]:
         """The same, of what the last look saw, if there was one."""
@@ -180,9 +183,15 @@ class Resolver:
             self._paths, self._sources, remember, self._originals, self._passes, self.modules, patience
         )
 
-    def _within(self, path: str, code: FileCode) -> Callable[[int], Resolution]:
+    def _within(
+        self, path: str, code: FileCode, again: Optional[Callable[[], FileCode]] = None
+    ) -> Callable[[int], Resolution]:
         def resolve(line: int) -> Resolution:
+            nonlocal code
             held = code.at(line)
+            if not held and again is not None:
+                code = again()
+                held = code.at(line)
             if not held:
                 raise _not_executable(path, line, code.lines())
             for name, found in held:
