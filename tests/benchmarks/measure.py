@@ -43,6 +43,8 @@ INSTALL = {
     "h held": {
         "h first probe, others held up": ("heldFirst", "ms"),
         "h one more, others held up": ("heldNext", "ms"),
+        "h more, others held up at most": ("heldMost", "ms"),
+        "h nothing, others held up at most": ("heldIdle", "ms"),
     },
 }
 SIMPLE = "qty > 100"

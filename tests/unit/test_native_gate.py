@@ -390,7 +390,7 @@ def test_a_line_is_a_number() -> None:
     """Who calls the callback with something else hears of it."""
     on_line = native.line_callback(native.Table(), native)
     assert on_line(_in_children.__code__, 7) is native and on_line(_in_children.__code__, True) is native
-    for wrong in ("x", None, (1, 2), 1.5, object()):
+    for wrong in ("x", None, (1, 2), object()):
         with pytest.raises(TypeError):
             on_line(_in_children.__code__, wrong)
     with pytest.raises(OverflowError):
