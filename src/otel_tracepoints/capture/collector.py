@@ -8,7 +8,6 @@ the application is held longer than the call.
 from __future__ import annotations
 
 import inspect
-import opcode
 import sys
 import types
 from types import CodeType, FrameType
@@ -20,6 +19,7 @@ from otel_tracepoints.capture.redaction import RedactionPolicy
 from otel_tracepoints.capture.shapes import shape_of
 from otel_tracepoints.capture.stack import collect_stack
 from otel_tracepoints.capture.values import Captured, Clock, Reader
+from otel_tracepoints.comprehensions import ARE_INLINED, inlined_names
 from otel_tracepoints.errors import EvaluationError
 from otel_tracepoints.expression.lowering import reads_openly
 from otel_tracepoints.interrupts import is_for_application
@@ -40,8 +40,6 @@ _LEAST_ROOM = 1024
 
 _NO_TIME = "<BUDGET: the time for this hit was used up>"
 
-_LOAD_AND_CLEAR: Any = opcode.opmap.get("LOAD_FAST_AND_CLEAR")
-_EXTENDED_ARG = opcode.opmap["EXTENDED_ARG"]
 _CELLS_OF_THE_COMPILER = frozenset(("__class__", "__classdict__", "__conditional_annotations__"))
 
 
@@ -234,8 +232,8 @@ def _function_locals(frame: FrameType, code: CodeType) -> Tuple[List[Tuple[str, 
     if sys.version_info >= (3, 13):
         found = found.copy()  # a proxy, whose lookups raise for an unbound name
     pairs = [(name, dict.get(found, name, introspect.MISSING)) for name in shown]
-    if _LOAD_AND_CLEAR is not None and any(value is introspect.MISSING for _, value in pairs):
-        hidden = _comprehension_names(code)
+    if ARE_INLINED and any(value is introspect.MISSING for _, value in pairs):
+        hidden = inlined_names(code).intersection(code.co_varnames)
         pairs = [pair for pair in pairs if pair[1] is not introspect.MISSING or pair[0] not in hidden]
     return pairs, omitted
 
@@ -255,29 +253,8 @@ def _names(code: CodeType) -> Tuple[List[str], int]:
 def _described(code: CodeType) -> Tuple[Tuple[str, ...], List[str], int, Set[str]]:
     """What the compiled walk asks of a code object once: arguments, names, how many more, comprehensions'."""
     shown, omitted = _names(code)
-    hidden = _comprehension_names(code) if _LOAD_AND_CLEAR is not None else set()
+    hidden = inlined_names(code).intersection(code.co_varnames)
     return _arguments(code), shown, omitted, hidden
-
-
-def _comprehension_names(code: CodeType) -> Set[str]:
-    """Variables of comprehensions that 3.12 and later run in the function itself (PEP 709).
-
-    Outside of them they are no locals, but ``co_varnames`` has them. Nothing but the one
-    instruction tells: it puts away what the name meant before (the caches between the
-    instructions of ``co_code`` read as zeros).
-    """
-    names: Set[str] = set()
-    instructions, operands = code.co_code[::2], code.co_code[1::2]
-    index = instructions.find(_LOAD_AND_CLEAR)
-    while index >= 0:
-        operand, shift, before = operands[index], 8, index - 1
-        while before >= 0 and instructions[before] == _EXTENDED_ARG:
-            operand |= operands[before] << shift
-            shift, before = shift + 8, before - 1
-        if operand < len(code.co_varnames):
-            names.add(code.co_varnames[operand])
-        index = instructions.find(_LOAD_AND_CLEAR, index + 1)
-    return names
 
 
 def _namespace_locals(frame: FrameType) -> Tuple[List[Tuple[str, Any]], int]:

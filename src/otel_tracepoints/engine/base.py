@@ -12,12 +12,15 @@ exception or a resumption onto another line. On Python 3.8 to 3.11 it is counted
 
 from __future__ import annotations
 
+import platform
 from types import CodeType, FrameType
 from typing import Any, Callable, NamedTuple, Optional, Protocol, Sequence
 
 from otel_tracepoints.codesite import CodeSite
+from otel_tracepoints.comprehensions import crash_when_read
+from otel_tracepoints.errors import PlacingFailed
 
-__all__ = ["CodeSite", "Engine", "Handler", "Watch"]
+__all__ = ["CodeSite", "Engine", "Handler", "Watch", "refuse_what_crashes"]
 
 #: Called with the application's frame, in the application's thread, once per arrival. Must not
 #: raise but what is for the application (`interrupts`). The frame's ``f_lineno`` may be trusted for nothing.
@@ -31,6 +34,23 @@ class Watch(NamedTuple):
     sites: Sequence[CodeSite]
     line: int
     handler: Handler
+
+
+def refuse_what_crashes(watches: Sequence[Watch]) -> None:
+    """Where this interpreter may crash when a handler looks at the frame's variables there is no watch.
+
+    Raises:
+        PlacingFailed: One of these is such.
+    """
+    for watch in watches:
+        for site in watch.sites:
+            if crash_when_read(site.code):
+                raise PlacingFailed(
+                    f"Python {platform.python_version()} may crash when variables of {site.code.co_name} are"
+                    " read: a comprehension in it has a variable of the same name as one that functions in it"
+                    " share (github.com/python/cpython/issues/128396). Python 3.13.3 has that mended; or"
+                    " rename the variable."
+                )
 
 
 class Engine(Protocol):

@@ -26,7 +26,7 @@ from types import CodeType
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Set, Tuple
 
 from otel_tracepoints import unpatched
-from otel_tracepoints.engine.base import CodeSite, Handler, Watch
+from otel_tracepoints.engine.base import CodeSite, Handler, Watch, refuse_what_crashes
 from otel_tracepoints.engine.callbacks import (
     Table,
     let_callbacks_return,
@@ -102,6 +102,7 @@ class MonitoringEngine:
         with self._lock:
             if self._closed:
                 raise PlacingFailed("The engine has been closed.")
+            refuse_what_crashes(watches)
             added: List[Tuple[Watch, Watched]] = []
             for watch in watches:
                 for site in watch.sites:

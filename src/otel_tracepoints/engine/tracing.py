@@ -8,7 +8,7 @@ from types import CodeType
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from otel_tracepoints import unpatched
-from otel_tracepoints.engine.base import CodeSite, Handler, Watch
+from otel_tracepoints.engine.base import CodeSite, Handler, Watch, refuse_what_crashes
 from otel_tracepoints.engine.ledger import Ledger, Watched
 from otel_tracepoints.errors import PlacingFailed
 
@@ -48,6 +48,7 @@ class TraceEngine:
         with self._lock:
             if self._closed:
                 raise PlacingFailed("The engine has been closed.")
+            refuse_what_crashes(watches)
             added: List[Tuple[Watch, Watched]] = []
             for watch in watches:
                 for site in watch.sites:
