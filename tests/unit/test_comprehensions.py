@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from typing import Any, Set
+from typing import Any, List, Set
 
 import pytest
 
@@ -57,6 +57,10 @@ def over_shared(a: int) -> Any:
 
 def within(b: int) -> Any:
     return [(look("a"), lambda: a) for a in range(b)]
+
+
+def risky(a: int) -> Any:
+    return lambda: a
 
 
 CASES = [
@@ -112,19 +116,15 @@ def test_no_watch_where_it_may_crash(mechanism: str, monkeypatch: pytest.MonkeyP
     """Refused with the reason and two ways out; and nothing of the same call is installed."""
     engine = create_engine("pytrace", mechanism=mechanism)
     monkeypatch.setattr(comprehensions, "_CRASHES", True)
-    monkeypatch.setattr(
-        comprehensions, "_inlined", lambda code: [("a", False)] if code is over_cell.__code__ else []
-    )
-    seen = []
+    monkeypatch.setattr(comprehensions, "_inlined", lambda code: [("a", code is not risky.__code__)])
+    seen: List[Any] = []
     try:
-        first = plain.__code__.co_firstlineno + 1
-        engine.install("fine", [CodeSite(plain.__code__, ())], first, seen.append)
-        with pytest.raises(PlacingFailed, match="over_cell.*128396.*3.13.3.*rename"):
-            engine.install(
-                "bad", [CodeSite(over_cell.__code__, ())], over_cell.__code__.co_firstlineno + 1, seen.append
-            )
+        engine.install("fine", [CodeSite(plain.__code__, ())], plain.__code__.co_firstlineno + 1, seen.append)
+        line = risky.__code__.co_firstlineno + 1
+        with pytest.raises(PlacingFailed, match="risky.*128396.*3.13.3.*rename"):
+            engine.install("bad", [CodeSite(risky.__code__, ())], line, seen.append)
         plain(1)
-        over_cell(1)
+        risky(1)
         assert {frame.f_code for frame in seen} == {plain.__code__}
     finally:
         engine.close()
