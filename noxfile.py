@@ -249,7 +249,7 @@ def sanitize(session: nox.Session) -> None:
         **_plain_malloc(session),
         "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter's own, at its end
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
-        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1",
+        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1 suppressions=tests/support/tsan.supp",
         **REQUIRED,
     }
     more = [each for each in session.posargs if each != "thread"]

@@ -16,6 +16,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Run in the background by a shell; the processes that tests start and interrupt inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+import hypothesis
+
 import otel_tracepoints
 from otel_tracepoints import foundation
 from otel_tracepoints.emission import resource
@@ -23,6 +25,10 @@ from otel_tracepoints.probes import census
 from tests.support.engines import MECHANISMS, engine_of, name_of
 from tests.support.live import Live, TargetMaker, forget_modules, target_maker
 from tests.support.otlp_receiver import OtlpReceiver
+
+# How long an example takes is the machine's business.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
