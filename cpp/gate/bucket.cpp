@@ -59,19 +59,21 @@ TokenBucket::TokenBucket(double rate, std::int64_t burst, double now) noexcept
 
 bool TokenBucket::take(double now) noexcept {
     const Turn turn(busy_);
-    double refill = (now - since_) * rate_;
-    if (refill >= static_cast<double>(used_)) {
+    std::int64_t used = used_.load(std::memory_order_relaxed);
+    double refill = (now - since_.load(std::memory_order_relaxed)) * rate_;
+    if (refill >= static_cast<double>(used)) {
         // Full again: tokens saved up beyond the burst are lost.
-        since_ = now;
-        used_ = 0;
+        since_.store(now, std::memory_order_relaxed);
+        used = 0;
         refill = 0.0;
     }
-    const double missing = static_cast<double>(used_ + 1 - burst_) - refill;
+    const double missing = static_cast<double>(used + 1 - burst_) - refill;
     if (missing > 0) {
+        used_.store(used, std::memory_order_relaxed);
         dry_until_.store(now + missing / rate_, std::memory_order_relaxed);
         return false;
     }
-    ++used_;
+    used_.store(used + 1, std::memory_order_relaxed);
     return true;
 }
 

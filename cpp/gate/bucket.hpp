@@ -26,9 +26,11 @@ private:
     const double rate_;
     const std::int64_t burst_;
     std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
-    // The bucket was full at this moment, and that many tokens have been taken since.
-    double since_;
-    std::int64_t used_ = 0;
+    // The bucket was full at this moment, and that many tokens have been taken since. Changed by one thread
+    // at a time, but that nobody waits for long for one that has been stopped there: then a token may be
+    // miscounted.
+    std::atomic<double> since_;
+    std::atomic<std::int64_t> used_{0};
     std::atomic<double> dry_until_;
 };
 
