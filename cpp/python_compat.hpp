@@ -87,7 +87,11 @@ inline Frame* frame_of(PyFrameObject* object) {
 
 // The frame object of the innermost frame: a borrowed reference; null with an error set.
 inline PyFrameObject* current_frame_object() {
-    return PyEval_GetFrame();
+    PyFrameObject* object = PyEval_GetFrame();
+    if (object == nullptr && PyErr_Occurred() == nullptr) {
+        PyErr_NoMemory();  // from 3.11 on the object is made here, and the error put away
+    }
+    return object;
 }
 
 // The code that a frame runs; borrowed.

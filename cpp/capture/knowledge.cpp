@@ -229,8 +229,11 @@ std::shared_ptr<const Shape> Knowledge::shape(const Parts& parts, PyTypeObject* 
     const Ref dict_at = Ref::steal(PyObject_GetAttrString(told.get(), "dict_at"));
     auto made = std::make_shared<Shape>();
     made->reference = Ref::steal(PyWeakref_NewRef(cls, nullptr));
-    made->label = Ref::steal(name ? label(name.get()) : nullptr);
-    if (!kind || !slots || !dict_at || !made->reference || !made->label) {
+    if (!kind || !name || !slots || !dict_at || !made->reference) {
+        return nullptr;
+    }
+    made->label = Ref::steal(label(name.get()));
+    if (!made->label) {
         return nullptr;
     }
     made->label_size = PyUnicode_GET_LENGTH(made->label.get());

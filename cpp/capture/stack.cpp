@@ -57,11 +57,11 @@ std::shared_ptr<const CodeLabels> labels_of(const Setting& setting, PyCodeObject
     made->asked = function_name;
     made->until = now + kAgain;
     made->reference = Ref::steal(PyWeakref_NewRef(key, nullptr));
-    made->file = Ref::steal(knowledge.label(code->co_filename));
+    made->file = Ref::steal(made->reference ? knowledge.label(code->co_filename) : nullptr);
     const Ref function = Ref::steal(made->file ? call_one(function_name, key) : nullptr);
     made->function = Ref::steal(function ? knowledge.label(function.get()) : nullptr);
     made->name = Ref::steal(made->function ? knowledge.label(code->co_name) : nullptr);
-    if (!made->name || !made->reference) {
+    if (!made->name) {
         return nullptr;
     }
     knowledge.labels.put(key, made);

@@ -47,6 +47,10 @@ bool Walk::read(PyObject* value, long long level) {
     steps_ -= 1;
     const std::size_t begun = out_.size();
     PyTypeObject* type = Py_TYPE(value);
+    // The value may get another class meanwhile, and this one be let go.
+    const Ref kept = PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+                         ? Ref::borrow(reinterpret_cast<PyObject*>(type))
+                         : Ref();
     return read_kind(value, type, level) || unreadable(type, begun);
 }
 

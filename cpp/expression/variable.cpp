@@ -43,12 +43,10 @@ bool read_slot(Scene& scene, int index, Value& out) noexcept {
     if (value == nullptr) {
         return false;
     }
-    if (kFreeThreaded) {
-        Py_INCREF(value);
-        out.steal(value);
-    } else {
-        out.borrow(value);
-    }
+    // With a reference of its own: what is looked up next may compare with a planted key, whose code may
+    // write into the slot by way of the frame's f_locals (as another thread may, without the GIL).
+    Py_INCREF(value);
+    out.steal(value);
     return true;
 }
 

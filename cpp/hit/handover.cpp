@@ -68,10 +68,12 @@ Handover::End Handover::submit(PyObject* snapshot, PyObject* emitted) const {
         const PendingError error;
         added = Ref::steal(call_one(part(kArrived), record.get()));
         PyErr_Clear();
-        const Ref given = Ref::steal(added ? nullptr : call_one(part(kGivePlaceBack), Py_None));
+        const Ref given =
+            Ref::steal(added ? call_one(part(kMark), Py_None) : call_one(part(kGivePlaceBack), Py_None));
         PyErr_Clear();
+        return End::kFailed;
     }
-    const Ref marked = Ref::steal(added ? call_one(part(kMark), Py_None) : nullptr);
+    const Ref marked = Ref::steal(call_one(part(kMark), Py_None));
     return marked ? End::kTaken : End::kFailed;
 }
 

@@ -135,6 +135,7 @@ Logpoint::End Logpoint::hit(const Way& way, PyObject* plan, Frame* frame, PyFram
     const Ref error = Ref::steal(take_error());
     const Ref frame_object =
         Ref::borrow(reinterpret_cast<PyObject*>(object != nullptr ? object : current_frame_object()));
+    PyErr_Clear();  // of the frame's object
     const Ref passes = Ref::steal(PyObject_CallMethodObjArgs(
         way.rest, names::fail, plan, frame_object ? frame_object.get() : Py_None,
         snapshot ? snapshot.get() : Py_None, error ? error.get() : Py_None, nullptr));
