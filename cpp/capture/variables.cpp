@@ -42,13 +42,11 @@ std::shared_ptr<const CodePlan> plan_of(const Setting& setting, PyCodeObject* co
     auto plan = std::make_shared<CodePlan>();
     plan->reference = Ref::steal(PyWeakref_NewRef(key, nullptr));
     // Python is not called with an error set.
-    const Ref told =
-        Ref::steal(plan->reference ? call_one(setting.parts.described.get(), key) : nullptr);
+    const Ref told = Ref::steal(plan->reference ? call_one(setting.parts.described.get(), key) : nullptr);
     PyObject *arguments, *names, *hidden;
     const Ref slots = Ref::steal(told ? slot_names(code) : nullptr);
-    if (!slots ||
-        PyArg_ParseTuple(told.get(), "O!O!nO!", &PyTuple_Type, &arguments, &PyList_Type, &names,
-                         &plan->omitted, &PySet_Type, &hidden) == 0) {
+    if (!slots || PyArg_ParseTuple(told.get(), "O!O!nO!", &PyTuple_Type, &arguments, &PyList_Type, &names,
+                                   &plan->omitted, &PySet_Type, &hidden) == 0) {
         return nullptr;
     }
     plan->arguments = Ref::borrow(arguments);
