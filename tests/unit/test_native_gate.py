@@ -420,7 +420,8 @@ def _in_children(forks: int, work: Callable[[Any, int], None], child: Callable[[
         for thread in threads:
             thread.join()
     # Without the GIL the interpreter itself hangs in a few (docs/limits.md).
-    assert set(said) <= {b"begun done", b""} and said.count(b"begun done") > forks / 2, said
+    assert b"begun wrong" not in said and said.count(b"begun") <= forks // 10, said
+    assert said.count(b"begun done") > forks / 2, said
 
 
 def _said_by_child(table: Any, child: Callable[[Any], bool]) -> bytes:
@@ -458,7 +459,7 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
         for _ in range(20):
             table[id(_in_children.__code__)] = {1: ()}
             table.pop(id(_in_children.__code__), None)
-        return time.monotonic() - begin < 0.5
+        return time.monotonic() - begin < 1.5  # it would be 2 s
 
     _in_children(5, read, change)
 
