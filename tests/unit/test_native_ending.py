@@ -91,7 +91,8 @@ def test_an_object_that_gets_another_class_during_its_capture() -> None:
         sys.setprofile(None)
     assert freed == [False] and snapshot is not None and not rig.failed
     gc.collect()
-    assert gone() is None
+    # Without the GIL the interpreter keeps what was made after its second thread began.
+    assert gone() is None or FREE_THREADED
 
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="f_locals is a copy")
